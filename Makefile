@@ -1,0 +1,61 @@
+# labkit: `make lab` and `make test` do all of their own set-up (scripts/bootstrap says what, before it does it).
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help lab test unit lint types docker-test e2e bench images wheel lock clean distclean venv engine
+
+BIN := .venv/bin
+SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
+	$(BIN)/labkit lab
+
+test: lint types engine ## lint, types and all tests, on the real Heartbeat and a real engine
+	$(BIN)/pytest
+
+unit: venv ## the tests that need no engine (seconds)
+	$(BIN)/pytest tests/unit
+
+lint: venv ## ruff and shellcheck
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+
+types: venv ## mypy --strict
+	$(BIN)/mypy
+
+docker-test: engine ## each platform's image against its contract
+	$(BIN)/pytest tests/docker
+
+e2e: engine ## real pairs, real faults
+	$(BIN)/pytest tests/e2e
+
+bench: engine ## measure the figures that the project holds itself to
+	$(BIN)/python scripts/bench.py
+
+images: engine ## build the images
+	$(BIN)/labkit build
+
+wheel: venv ## the wheel and the sdist, under dist/
+	$(BIN)/hatchling build
+
+lock: venv ## resolve requirements.lock anew, to the newest versions, for Python 3.10 and later
+	$(BIN)/python -m pip install -qq uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --group dev \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove caches and built packages
+	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the stored runs too
+	rm -rf .venv runs
+
+venv:
+	@scripts/bootstrap venv
+
+engine: venv
+	@scripts/bootstrap engine

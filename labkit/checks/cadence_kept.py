@@ -1,0 +1,26 @@
+"""The probe kept its schedule, so that the figures mean what they say."""
+
+from collections.abc import Sequence
+
+from labkit.checks import Finding, each_trial
+from labkit.history import Event
+from labkit.measure import TrialMeasures
+
+name = "cadence-kept"
+describe = "At least 99 % of the requests start within 5 ms of their slot."
+LEAST_SHARE = 0.99
+
+
+def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
+    finding = each_trial(events, trials, _trial)
+    shares = [trial.cadence_within_5ms for trial in trials if trial.cadence_within_5ms is not None]
+    if finding.verdict == "pass":
+        return Finding("pass", f"at least {min(shares):.2%} of the requests were on time")
+    return finding
+
+
+def _trial(trial: TrialMeasures) -> Finding:
+    share = trial.cadence_within_5ms
+    if share is None:
+        return Finding("unknown", "there were no requests")
+    return Finding("pass" if share >= LEAST_SHARE else "fail", f"{share:.2%} of the requests were on time")

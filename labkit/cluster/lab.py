@@ -1,0 +1,265 @@
+"""A running lab: its containers and the verbs on them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from labkit.engine import Container, Done, Engine
+from labkit.errors import BadInput, LabkitError, Unsettled
+from labkit.heartbeat import commands
+from labkit.render import MONITRC
+from labkit.spec import Spec
+from labkit.timing import wait_until
+
+STAMPED = "/usr/lib/labkit/stamped"
+SETTLED = ("all", "local", "foreign", "none")  # what `cl_status rscstatus` says when nothing is moving
+SECRET = re.compile(r"^(\d+\s+(?:sha1|md5)\s+).+$", re.MULTILINE)
+CORRECTED = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS, MONITRC)
+CONFIGURATION = {"corrected": CORRECTED, "as-printed": CORRECTED[:-1]}
+PACKAGES = ("heartbeat", "cluster-glue", "resource-agents", "apache2", "monit", "rsyslog", "iproute2")
+CALM_S = 60.0  # longest wait for a state that Heartbeat reaches by itself: twice its init script's own longest wait
+
+
+class Bracket(NamedTuple):
+    """An act on the monotonic clock of the engine: it happened between these two instants, in ns."""
+
+    before_ns: int
+    after_ns: int
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """What a node says of itself. resources: as cl_status says, empty without a daemon; peer: active, dead, up, ..."""
+
+    running: bool
+    heartbeat: bool = False
+    resources: str = ""
+    peer: str = ""
+    vip: bool = False
+    apache2: bool = False
+
+    @property
+    def joined(self) -> bool:
+        """Heartbeat runs and hears its peer."""
+        return self.heartbeat and self.peer == "active"
+
+    @property
+    def settled(self) -> bool:
+        """Joined, and no resources are on the move: only then is a hand-over accepted."""
+        return self.joined and self.resources in SETTLED
+
+    def __str__(self) -> str:
+        if not self.running:
+            return "not running"
+        daemon = (
+            f"heartbeat {self.resources or 'starting'}, peer {self.peer or '?'}" if self.heartbeat else "no heartbeat"
+        )
+        return f"{daemon}, VIP {'here' if self.vip else 'not here'}, apache2 {'runs' if self.apache2 else 'stopped'}"
+
+
+@dataclass
+class Lab:
+    """A lab that is up. network: macvlan or bridge. grant: privileged, granted or least. platform: its name.
+
+    clock: reads the engine's monotonic clock in ns; a running probe lends a quick one.
+    """
+
+    engine: Engine
+    spec: Spec
+    platform: str
+    network: str
+    grant: str
+    nodes: dict[str, Container]
+    client: Container
+    gateway: Container
+    clock: Callable[[], int] | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def vip(self) -> str:
+        return str(self.spec.network.vip)
+
+    def node(self, name: str) -> Container:
+        """Raises BadInput, with the valid names, for no such node."""
+        if name not in self.nodes:
+            raise BadInput(f"there is no node {name!r} in the lab {self.name!r}; use one of: {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+    # Time and acts
+
+    def now_ns(self) -> int:
+        """The engine's monotonic clock. Without a probe that costs the start of a command in the client."""
+        if self.clock is not None:
+            return self.clock()
+        return int(self.client.ask(STAMPED, "true")["before_ns"])
+
+    def stamped(self, node: str, *command: str) -> tuple[Bracket, Done]:
+        """Runs a command on a node; the bracket is taken there, around the command alone."""
+        told = self.node(node).ask(STAMPED, *command)
+        return Bracket(told["before_ns"], told["after_ns"]), Done(told["exit_code"], told["output"])
+
+    def act(self, node: str, *command: str) -> Bracket:
+        """Like stamped(), but anything but exit code 0 is a LabkitError with the command's output."""
+        bracket, done = self.stamped(node, *command)
+        if done.exit_code != 0:
+            raise LabkitError(
+                f"`{' '.join(command)}` on {node} ended with exit code {done.exit_code}:\n{done.output.strip()}"
+            )
+        return bracket
+
+    def kill(self, node: str) -> Bracket:
+        """A power cut."""
+        container = self.node(node)
+        before = self.now_ns()
+        container.kill()
+        return Bracket(before, self.now_ns())
+
+    def start(self, node: str) -> Bracket:
+        """The power comes back; harmless if it never went."""
+        container = self.node(node)
+        before = self.now_ns()
+        container.start()
+        return Bracket(before, self.now_ns())
+
+    # States
+
+    def status(self, node: str) -> NodeStatus:
+        """What the node says now."""
+        container = self.node(node)
+        if container.state() != "running":
+            return NodeStatus(running=False)
+        told = container.ask("/usr/lib/labkit/status", self.vip, self.spec.peer_of(node))
+        return NodeStatus(running=True, **told)
+
+    def statuses(self) -> dict[str, NodeStatus]:
+        return {name: self.status(name) for name in self.nodes}
+
+    def answers(self, address: str) -> bool:
+        """Whether a page comes from there, asked by the client."""
+        return self.client.run("curl", "-sf", "-m", "1", "-o", "/dev/null", f"http://{address}/").exit_code == 0
+
+    def macs(self) -> dict[str, str]:
+        """MAC address -> node, of the nodes that run."""
+        network = network_name(self.name)
+        found = {container.mac(network): name for name, container in self.nodes.items()}
+        found.pop("", None)
+        return found
+
+    def owners(self) -> list[str]:
+        """The nodes that answer ARP for the VIP, asked by the client; more than one is a dual owner."""
+        told = self.client.run("arping", "-r", "-i", self.spec.network.interface, "-c", "3", "-W", "0.1", self.vip)
+        macs = self.macs()
+        answered = {macs.get(line.strip().lower(), line.strip()) for line in told.output.splitlines() if ":" in line}
+        return sorted(answered)
+
+    def tails(self) -> str:
+        """The end of each node's log, for errors."""
+        return "\n".join(f"--- {name}\n{container.log_tail()}" for name, container in self.nodes.items())
+
+    # What a run keeps
+
+    def files(self) -> dict[str, str]:
+        """The files that the nodes run with, NODE/path -> text, read from the nodes; secrets are blotted out."""
+        found = {}
+        for name, container in self.nodes.items():
+            for path in CONFIGURATION[self.spec.profile]:
+                text = container.get(path).decode("utf-8", "replace")
+                found[f"{name}{path}"] = SECRET.sub(r"\1[secret]", text) if path == commands.AUTHKEYS else text
+        return found
+
+    def logs(self) -> dict[str, bytes]:
+        """Each node's whole log, whether it runs or not."""
+        return {name: container.get(commands.SYSLOG) for name, container in self.nodes.items()}
+
+    def images(self) -> dict[str, str]:
+        """Role -> digest of the image."""
+        node = next(iter(self.nodes.values()))
+        return {"node": node.image, "client": self.client.image}
+
+    def packages(self) -> dict[str, str]:
+        """Package -> version, of those that matter for a result."""
+        node = self.nodes[self.spec.preferred]
+        told = node.must("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *PACKAGES)
+        return dict(line.split() for line in told.splitlines())
+
+    # Waiting
+
+    def await_nodes(self, done: Callable[[dict[str, NodeStatus]], bool], what: str, timeout_s: float = CALM_S) -> None:
+        """Waits for a state of the nodes. Raises Unsettled on time-out and at once if a node died."""
+
+        def look() -> dict[str, NodeStatus]:
+            statuses = self.statuses()
+            dead = [name for name, status in statuses.items() if not status.running]
+            if dead:
+                raise Unsettled(f"{', '.join(dead)} stopped while waiting until {what}\n{self.tails()}")
+            return statuses
+
+        wait_until(look, done, timeout_s, what, self.tails)
+
+    def await_page(self, address: str, what: str, timeout_s: float = CALM_S) -> None:
+        """Waits until the client gets a page from an address."""
+        wait_until(lambda: self.answers(address), bool, timeout_s, what, self.tails)
+
+    # Back to the starting state
+
+    def restore(self) -> None:
+        """Brings the lab to its starting state, whatever a fault did to it: both nodes run and serve their pages, and
+        the preferred node has the VIP. Harmless when it is there already."""
+        for container in self.nodes.values():
+            if container.state() == "paused":
+                container.unpause()
+            elif container.state() != "running":
+                container.start()
+        self._start_services()
+        self.await_nodes(settled, "both nodes are settled")
+        preferred = self.spec.preferred
+        if self.spec.profile == "corrected" and not self.status(preferred).vip:
+            self.act(preferred, commands.HB_TAKEOVER)
+            self.await_nodes(
+                lambda now: now[preferred].vip and settled(now),
+                f"the VIP is back on {preferred}",
+            )
+        self._start_services()  # giving resources back stops apache2 on the node that gave them
+        self.await_pages()
+
+    def _start_services(self) -> None:
+        for name in self.nodes:
+            status = self.status(name)
+            if not status.heartbeat:
+                self.act(name, commands.HEARTBEAT_INIT, "start")
+            if not status.apache2:
+                self.act(name, commands.APACHE_INIT, "start")
+
+    def await_pages(self) -> None:
+        """Waits until the VIP and each node's own address give a page."""
+        self.await_page(self.vip, "the VIP answers")
+        for name, node in self.spec.nodes.items():
+            self.await_page(str(node.address), f"{name} serves its own page")
+
+
+def joined(statuses: dict[str, NodeStatus]) -> bool:
+    """Both nodes hear each other."""
+    return all(status.joined for status in statuses.values())
+
+
+def settled(statuses: dict[str, NodeStatus]) -> bool:
+    """Nothing is on the move."""
+    return all(status.settled for status in statuses.values())
+
+
+def network_name(lab: str) -> str:
+    """The lab's network in the engine."""
+    return f"labkit-{lab}"
+
+
+def container_name(lab: str, node: str) -> str:
+    return f"labkit-{lab}-{node}"
+
+
+def helper_name(lab: str, role: str) -> str:
+    """Client and gateway; the underscore keeps them apart from any node, whose name cannot have one."""
+    return f"labkit-{lab}_{role}"

@@ -1,0 +1,10 @@
+"""Everything that touches Docker; the only importer of the Docker SDK. Rank 3.
+
+client: the connection. images: pulling, bootstrapping and building. network: the lab's network and its links on the
+engine's host. grants: what a node may do. container: one container's life, files, commands and processes.
+"""
+
+from labkit.engine.client import LABEL, ROLE, Engine, Facts, Leftover, translated
+from labkit.engine.container import Container, Done, Placed, Process
+
+__all__ = ["LABEL", "ROLE", "Container", "Done", "Engine", "Facts", "Leftover", "Placed", "Process", "translated"]

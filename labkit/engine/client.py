@@ -1,0 +1,157 @@
+"""The connection to one Docker engine: where it is, what it can do, and what labkit has made in it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+from docker.context import ContextAPI
+
+from labkit.errors import LabkitError, NotAvailable
+
+LABEL = "labkit"  # its value is the lab's name
+ROLE = "labkit.role"
+OLDEST_API = (1, 41)  # Docker 20.10
+START_ENGINE = (
+    "start it (`systemctl start docker`, or `dockerd &` where there is no systemd); on Debian or Ubuntu, as root,"
+    " `make lab` installs and starts one"
+)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turns the SDK's errors into labkit's, with what was being done and what the engine said."""
+    try:
+        yield
+    except docker.errors.DockerException as error:
+        said = getattr(error, "explanation", None) or str(error)
+        if "no space left" in str(said):
+            raise NotAvailable(f"{doing}: the engine's disk is full ({said}); free some space and try again") from error
+        raise NotAvailable(f"{doing}: the engine said: {said}") from error
+    except requests.exceptions.RequestException as error:
+        raise NotAvailable(f"{doing}: the engine does not answer ({error}); {START_ENGINE}") from error
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the engine says of itself; goes into every result."""
+
+    engine: str
+    api: str
+    kernel: str
+    system: str
+    cpus: int
+    memory_mib: int
+    storage: str
+    cgroup: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing with labkit's label: kind is container, network, volume or host link."""
+
+    kind: str
+    name: str
+    lab: str
+
+
+class Engine:
+    """One Docker engine, reached as DOCKER_HOST or the current Docker context says."""
+
+    def __init__(self, client: docker.DockerClient, where: str) -> None:
+        self.client = client
+        self.where = where
+
+    @classmethod
+    def connect(cls) -> "Engine":
+        """Raises NotAvailable where no engine answers or it is too old."""
+        where, client = _client()
+        try:
+            with translated("asking the engine for its version"):
+                version = client.version()
+        except LabkitError as error:
+            raise NotAvailable(f"no Docker engine answers at {where}; {START_ENGINE}\n({error})") from error
+        api = tuple(int(part) for part in version["ApiVersion"].split("."))
+        if api < OLDEST_API:
+            oldest = ".".join(map(str, OLDEST_API))
+            raise NotAvailable(
+                f"the engine at {where} is {version['Version']} (API {version['ApiVersion']});"
+                f" labkit needs Docker 20.10 (API {oldest}) or later"
+            )
+        return cls(client, where)
+
+    @cached_property
+    def facts(self) -> Facts:
+        with translated("asking the engine about its host"):
+            info: dict[str, Any] = self.client.info()
+            version = self.client.version()
+        return Facts(
+            engine=version["Version"],
+            api=version["ApiVersion"],
+            kernel=info["KernelVersion"],
+            system=info["OperatingSystem"],
+            cpus=info["NCPU"],
+            memory_mib=info["MemTotal"] // 2**20,
+            storage=info["Driver"],
+            cgroup=f"v{info.get('CgroupVersion', '1')}",
+            where=self.where,
+        )
+
+    def run_helper(self, image: str, lab: str, command: list[str], **options: Any) -> str:
+        """Runs a short-lived container to its end and returns its output; it is removed whatever happens.
+
+        Raises NotAvailable with the output if the command fails. image: any of labkit's images.
+        """
+        with translated(f"running a helper container for {command[0]}"):
+            helper = self.client.containers.create(
+                image,
+                entrypoint=command,
+                labels=self.labels(lab, "helper"),
+                healthcheck={"test": ["NONE"]},
+                **options,
+            )
+            try:
+                helper.start()
+                code = helper.wait()["StatusCode"]
+                output = str(helper.logs().decode("utf-8", "replace"))
+            finally:
+                helper.remove(force=True)
+        if code != 0:
+            raise NotAvailable(
+                f"`{' '.join(command)}` in a helper container ended with exit code {code}:\n{output.strip()}"
+            )
+        return output
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine's host is this host, so that its 127.0.0.1 is ours."""
+        return self.where.startswith(("unix://", "http+unix://", "npipe://"))
+
+    def labels(self, lab: str, role: str) -> dict[str, str]:
+        """The labels that everything of a lab carries."""
+        return {LABEL: lab, ROLE: role}
+
+    @staticmethod
+    def filters(lab: str | None) -> dict[str, str | list[str] | bool]:
+        """What to filter by to see one lab's things, or with None everybody's."""
+        return {"label": LABEL if lab is None else f"{LABEL}={lab}"}
+
+
+def _client() -> tuple[str, docker.DockerClient]:
+    """DOCKER_HOST if it is set, otherwise the current context; never both."""
+    host = os.environ.get("DOCKER_HOST")
+    where = host or "unix:///var/run/docker.sock"
+    try:
+        if host:
+            return where, docker.from_env(timeout=120)
+        context = ContextAPI.get_current_context()
+        where = context.Host or where
+        return where, docker.DockerClient(base_url=where, tls=context.TLSConfig or False, timeout=120)
+    except (docker.errors.DockerException, docker.errors.ContextException, OSError, ValueError) as error:
+        raise NotAvailable(f"no Docker engine answers at {where}; {START_ENGINE}\n({error})") from error

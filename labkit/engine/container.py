@@ -1,0 +1,233 @@
+"""One container: its life, its files, commands in it, and processes that one talks with."""
+
+import io
+import json
+import socket
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import docker.errors
+from docker.models.containers import Container as SdkContainer
+from docker.utils.socket import frames_iter
+
+from labkit.engine.client import ROLE, translated
+from labkit.errors import LabkitError
+
+
+class Done(NamedTuple):
+    """A finished command: its exit code and its output, standard error included."""
+
+    exit_code: int
+    output: str
+
+
+class Placed(NamedTuple):
+    """A file to put into a container: absolute path, content, permission bits. It will belong to root."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+class Container:
+    """A container of a lab."""
+
+    def __init__(self, sdk: SdkContainer) -> None:
+        self.sdk = sdk
+
+    @property
+    def name(self) -> str:
+        return str(self.sdk.name)
+
+    @property
+    def host_name(self) -> str:
+        """What `uname -n` says inside: for a node, its name in the cluster."""
+        return str(self.sdk.attrs["Config"]["Hostname"])
+
+    @property
+    def role(self) -> str:
+        return str(self.sdk.labels[ROLE])
+
+    @property
+    def image(self) -> str:
+        """Digest of the image that it was made from."""
+        return str(self.sdk.attrs["Image"])
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return dict(self.sdk.labels)
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything that the engine knows of it, fresh."""
+        with translated(f"looking at {self.name}"):
+            self.sdk.reload()
+        return dict(self.sdk.attrs)
+
+    def state(self) -> str:
+        """created, running, paused, exited or dead; `gone` if somebody removed it."""
+        try:
+            self.sdk.reload()
+        except docker.errors.NotFound:
+            return "gone"
+        return str(self.sdk.status)
+
+    def mac(self, network: str) -> str:
+        """MAC address on one of its networks; empty unless it runs."""
+        return str(self.inspect()["NetworkSettings"]["Networks"][network]["MacAddress"])
+
+    def published(self) -> dict[int, int]:
+        """Container port -> port on the engine host's 127.0.0.1."""
+        ports = self.inspect()["NetworkSettings"]["Ports"] or {}
+        return {int(port.split("/")[0]): int(there[0]["HostPort"]) for port, there in ports.items() if there}
+
+    def start(self) -> None:
+        with translated(f"starting {self.name}"):
+            self.sdk.start()
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        with translated(f"killing {self.name}"):
+            self.sdk.kill()
+
+    def pause(self) -> None:
+        """Freezes all its processes."""
+        with translated(f"pausing {self.name}"):
+            self.sdk.pause()
+
+    def unpause(self) -> None:
+        with translated(f"unpausing {self.name}"):
+            self.sdk.unpause()
+
+    def remove(self) -> None:
+        """Ends and removes it with its anonymous volumes; it may be gone already."""
+        with translated(f"removing {self.name}"):
+            try:
+                self.sdk.remove(force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # somebody else is removing it this very moment
+                    raise
+                self.sdk.wait(condition="removed")
+
+    def run(self, *command: str) -> Done:
+        """Runs a command in it and waits for its end."""
+        with translated(f"running {' '.join(command)} in {self.name}"):
+            code, output = self.sdk.exec_run(list(command))
+        assert isinstance(output, bytes)
+        return Done(code if code is not None else -1, output.decode("utf-8", "replace"))
+
+    def must(self, *command: str) -> str:
+        """Like run(), but anything but exit code 0 is a LabkitError with the command, the code and the output."""
+        done = self.run(*command)
+        if done.exit_code != 0:
+            raise LabkitError(
+                f"`{' '.join(command)}` on {self.name} ended with exit code {done.exit_code}:\n{done.output.strip()}"
+            )
+        return done.output
+
+    def ask(self, *command: str) -> Any:
+        """The JSON that a command prints. Raises LabkitError if it prints something else."""
+        output = self.must(*command)
+        try:
+            return json.loads(output)
+        except ValueError as error:
+            raise LabkitError(f"`{' '.join(command)}` on {self.name} did not print JSON: {output!r}") from error
+
+    def put(self, files: Iterable[Placed]) -> None:
+        """Writes files into it, whether it runs or not."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for file in files:
+                entry = tarfile.TarInfo(file.path.lstrip("/"))
+                entry.size, entry.mode, entry.mtime = len(file.content), file.mode, int(time.time())
+                tar.addfile(entry, io.BytesIO(file.content))
+        with translated(f"writing files into {self.name}"):
+            self.sdk.put_archive("/", archive.getvalue())
+
+    def get(self, path: str) -> bytes:
+        """Content of one file of it, whether it runs or not. Raises LabkitError if there is none."""
+        with translated(f"reading {path} in {self.name}"):
+            pieces, _ = self.sdk.get_archive(path)
+            archive = io.BytesIO(b"".join(pieces))
+        with tarfile.open(fileobj=archive) as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            return b"" if file is None else file.read()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The end of its output."""
+        with translated(f"reading the output of {self.name}"):
+            told = self.sdk.logs(tail=lines, stream=False)
+        assert isinstance(told, bytes)
+        return told.decode("utf-8", "replace").rstrip()
+
+    def follow(self, since: float) -> Iterator[str]:
+        """Lines of its output from an instant (seconds since the epoch, engine's clock) until it stops."""
+        rest = b""
+        with translated(f"following the output of {self.name}"):
+            for piece in self.sdk.logs(stream=True, follow=True, since=since):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    yield line.decode("utf-8", "replace")
+
+    def wait_for_exit(self) -> None:
+        with translated(f"waiting for the end of {self.name}"):
+            self.sdk.wait()
+
+    def talk(self, *command: str, heard: Callable[[str], None]) -> "Process":
+        """Starts a command whose lines go to `heard` (on a thread of its own) and which takes lines from send()."""
+        assert self.sdk.client is not None
+        api = self.sdk.client.api
+        with translated(f"starting {command[0]} in {self.name}"):
+            identity = api.exec_create(self.sdk.id, list(command), stdin=True)["Id"]
+            stream = api.exec_start(identity, socket=True)
+        return Process(stream, heard, f"{command[0]} in {self.name}")
+
+
+class Process:
+    """A running command that one talks with, line by line."""
+
+    def __init__(self, stream: Any, heard: Callable[[str], None], name: str) -> None:
+        self._stream = stream
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._socket.settimeout(None)
+        self._heard = heard
+        self._name = name
+        self.errors = ""
+        self._thread = threading.Thread(target=self._listen, name=name, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        rest = b""
+        try:
+            for kind, piece in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
+                if kind == 2:
+                    self.errors += piece.decode("utf-8", "replace")
+                    continue
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    self._heard(line.decode("utf-8", "replace"))
+        except (OSError, ValueError) as error:
+            self.errors += f"the connection to it broke: {error}"
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def send(self, line: str) -> None:
+        """Raises LabkitError if the process is gone."""
+        try:
+            self._socket.sendall(line.encode() + b"\n")
+        except OSError as error:
+            raise LabkitError(f"{self._name} is gone: {error}\n{self.errors}") from error
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Ends its input, which ends the process, and waits until its last line was heard."""
+        with suppress(OSError):  # it may have gone already
+            self._socket.shutdown(socket.SHUT_WR)
+        self._thread.join(timeout_s)
+        self._stream.close()

@@ -1,0 +1,90 @@
+"""Creating the containers and networks of a lab."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from docker.types import Ulimit
+
+from labkit.engine.client import Engine, translated
+from labkit.engine.container import Container
+from labkit.errors import NotAvailable
+
+LOOPBACK = "127.0.0.1"
+
+
+def container(
+    engine: Engine,
+    image: str,
+    name: str,
+    network: str,
+    address: str | None,
+    labels: Mapping[str, str],
+    hostname: str,
+    command: Sequence[str] = (),
+    **options: Any,
+) -> Container:
+    """A container on one network, created and not started. address: its address there; None lets the engine choose.
+
+    options: as docker-py's create() takes them. Raises NotAvailable, with the reason, if the engine refuses.
+    """
+    with translated(f"creating {name}"):
+        place = engine.client.api.create_endpoint_config(ipv4_address=address)
+        return Container(
+            engine.client.containers.create(
+                image,
+                list(command) or None,
+                name=name,
+                hostname=hostname,
+                labels=dict(labels),
+                network=network,
+                networking_config={network: place},
+                **options,
+            )
+        )
+
+
+def find_containers(engine: Engine, lab: str | None) -> list[Container]:
+    """All containers of a lab, running or not; with None those of all labs."""
+    with translated("listing containers"):
+        found = engine.client.containers.list(all=True, filters=engine.filters(lab), ignore_removed=True)
+    return [Container(one) for one in found]
+
+
+def join(engine: Engine, network: str, joined: Container, address: str) -> None:
+    """Gives a container a second network, with a fixed address there."""
+    with translated(f"joining {joined.name} to {network}"):
+        engine.client.networks.get(network).connect(joined.sdk, ipv4_address=address)
+
+
+def loopback(ports: Mapping[int, int | None]) -> dict[str, tuple[str, int | None]]:
+    """The engine's option that publishes container ports on 127.0.0.1; a None there lets the engine choose."""
+    return {f"{inside}/tcp": (LOOPBACK, outside) for inside, outside in ports.items()}
+
+
+def port_holder(engine: Engine, port: int) -> str:
+    """Name of the container that has published a port of the engine's host, or an empty text."""
+    with translated("listing containers"):
+        running = engine.client.containers.list(ignore_removed=True)
+    for one in running:
+        bindings = (one.attrs["NetworkSettings"]["Ports"] or {}).values()
+        if any(int(binding["HostPort"]) == port for there in bindings for binding in there or ()):
+            return str(one.name)
+    return ""
+
+
+def descriptors(most: int) -> Ulimit:
+    """The engine's option for the number of open files of a process."""
+    return Ulimit(name="nofile", soft=most, hard=most)
+
+
+def limits(engine: Engine, cpus: float, memory_mib: int) -> dict[str, Any]:
+    """The engine's options for a node's limits, no more than its host has."""
+    return {"nano_cpus": int(min(cpus, engine.facts.cpus) * 1e9), "mem_limit": f"{memory_mib}m"}
+
+
+def require_free_ports(engine: Engine, ports: Sequence[int]) -> None:
+    """Raises NotAvailable naming each port that another container has."""
+    taken = {port: holder for port in ports if (holder := port_holder(engine, port))}
+    if taken:
+        listed = ", ".join(f"{LOOPBACK}:{port} (by the container {holder})" for port, holder in taken.items())
+        raise NotAvailable(f"ports are taken: {listed}; change `ports` in lab.yaml, or use `--ports auto`")

@@ -1,0 +1,251 @@
+"""Images: the base pulled or bootstrapped, the node and the client built on it."""
+
+import hashlib
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import docker
+import docker.errors
+
+from labkit.engine.client import Engine, translated
+from labkit.errors import LabkitError, NotAvailable
+from labkit.platforms import Platform, candidates
+from labkit.resources import images_dir
+
+ROLES = ("node", "client")
+CONTENT = "labkit.content"  # label: digest of the build context that an image was made from
+REGISTRY_TIMEOUT_S = 8
+SHOWN_OF_A_FAILED_BUILD = 40
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one platform that a lab is made from. digests: role -> image id."""
+
+    platform: Platform
+    digests: dict[str, str]
+
+    @property
+    def node(self) -> str:
+        return self.digests["node"]
+
+    @property
+    def client(self) -> str:
+        return self.digests["client"]
+
+
+class _Context(NamedTuple):
+    """images/ as a build context: the same archive for the same files, and a digest of it."""
+
+    archive: bytes
+    digest: str
+
+
+def ensure(engine: Engine, name: str, say: Say, mirror: str = "", rebuild: bool = False) -> Images:
+    """The images of a platform, or with `auto` of the first that can be had; built where they are missing or stale.
+
+    mirror: address of the distribution's package archive, in place of the distribution's own.
+    Raises NotAvailable with what was tried if there is no way to any base image.
+    """
+    context = _context()
+    content = f"{context.digest}:{mirror}"
+    platforms = candidates(name)
+    ready = (platform for platform in platforms if all(_find(engine, platform.image(role), content) for role in ROLES))
+    built_already = None if rebuild else next(ready, None)
+    tried: dict[str, str] = {}
+    for platform in [built_already] if built_already else platforms:
+        try:
+            digests = _ensure_platform(engine, platform, context, content, say, mirror, rebuild)
+        except _NoBase as error:
+            tried[platform.name] = str(error)
+            say(f"{platform.name} cannot be had here: {str(error).splitlines()[0]}")
+            continue
+        return Images(platform, digests)
+    others = [other.name for other in candidates("auto") if other.name not in tried]
+    hint = f"\nTry --platform {' or '.join(others)}, or --platform auto." if others else ""
+    raise NotAvailable("no base image can be had:\n" + "\n".join(f"  {n}: {why}" for n, why in tried.items()) + hint)
+
+
+class _NoBase(LabkitError):
+    """The base image can neither be pulled nor bootstrapped."""
+
+
+def _ensure_platform(
+    engine: Engine, platform: Platform, context: _Context, content: str, say: Say, mirror: str, rebuild: bool
+) -> dict[str, str]:
+    have = {role: _find(engine, platform.image(role), content) for role in ROLES}
+    missing = [role for role in ROLES if rebuild or have[role] is None]
+    if missing:
+        base = _ensure_base(engine, platform, say, mirror, rebuild)
+        with ThreadPoolExecutor(len(ROLES)) as pool:
+            build = partial(_build, engine, platform, base, context.archive, content, mirror, say)
+            have.update(zip(missing, pool.map(build, missing), strict=True))
+    return {role: identity for role, identity in have.items() if identity is not None}
+
+
+def _find(engine: Engine, reference: str, content: str) -> str | None:
+    """Id of an image that was made from this very content."""
+    with translated(f"looking for the image {reference}"):
+        try:
+            image = engine.client.images.get(reference)
+        except docker.errors.ImageNotFound:
+            return None
+    return str(image.id) if image.labels.get(CONTENT) == content else None
+
+
+def _context() -> _Context:
+    buffer = io.BytesIO()
+    root = images_dir()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                entry = tarfile.TarInfo(path.relative_to(root).as_posix())
+                content = path.read_bytes()
+                entry.size, entry.mode = len(content), 0o755 if content.startswith(b"#!") else 0o644
+                tar.addfile(entry, io.BytesIO(content))
+    return _Context(buffer.getvalue(), hashlib.sha256(buffer.getvalue()).hexdigest()[:16])
+
+
+def _ensure_base(engine: Engine, platform: Platform, say: Say, mirror: str, rebuild: bool) -> str:
+    """Reference of the base image: there already, pulled, or bootstrapped, in this order. Raises _NoBase."""
+    imported = platform.image("base")
+    for reference in () if rebuild else (platform.base, imported):
+        try:
+            engine.client.images.get(reference)
+            return reference
+        except docker.errors.ImageNotFound:
+            continue
+    refused = _pull(engine, platform, say)
+    if not refused:
+        return platform.base
+    say(f"{platform.base} cannot be pulled ({refused}); bootstrapping {platform.title} with mmdebstrap")
+    _bootstrap(engine, platform, imported, say, mirror, refused)
+    return imported
+
+
+def _pull(engine: Engine, platform: Platform, say: Say) -> str:
+    """Pulls the base image; returns why not, quickly, where no registry is reached."""
+    quick = docker.APIClient(**{**_same_place(engine), "timeout": REGISTRY_TIMEOUT_S})
+    try:
+        quick.inspect_distribution(platform.base)  # type: ignore[no-untyped-call]
+        say(f"pulling {platform.base}")
+        repository, tag = platform.base.split(":")
+        engine.client.images.pull(repository, tag)
+        return ""
+    except docker.errors.DockerException as error:
+        return str(getattr(error, "explanation", None) or error)
+    except OSError as error:  # requests' time-outs and lost connections
+        return f"no answer from the registry within {REGISTRY_TIMEOUT_S} s ({type(error).__name__})"
+    finally:
+        quick.close()
+
+
+def _same_place(engine: Engine) -> dict[str, Any]:
+    api = engine.client.api
+    tls = getattr(api, "_tls_config", None) or False
+    return {"base_url": engine.where, "version": api.api_version, "tls": tls}
+
+
+# The base has no use for what the node's provisioning would throw away again.
+_NO_DOCUMENTATION = [
+    "--aptopt=Acquire::Languages none",
+    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "info", "locale", "lintian")),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+]
+
+
+def _bootstrap(engine: Engine, platform: Platform, reference: str, say: Say, mirror: str, refused: str) -> None:
+    """Makes the base image from the distribution's own archive."""
+    tool = shutil.which("mmdebstrap")
+    if tool is None:
+        raise _NoBase(
+            f"{platform.base} cannot be pulled ({refused}), and mmdebstrap is not installed here to make it from the"
+            f" archive (`apt-get install mmdebstrap {platform.keyring_package}`)"
+        )
+    if not Path(platform.keyring).exists():
+        raise _NoBase(
+            f"{platform.base} cannot be pulled ({refused}), and the keyring of its archive is not installed here"
+            f" (`apt-get install {platform.keyring_package}`)"
+        )
+    with tempfile.TemporaryDirectory(prefix="labkit-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        command = [
+            tool,
+            "--variant=minbase",
+            f"--components={','.join(platform.components)}",
+            f"--keyring={platform.keyring}",
+            "--include=ca-certificates",
+            *_NO_DOCUMENTATION,
+            platform.suite,
+            str(archive),
+            *([mirror] if mirror else []),
+        ]
+        said: list[str] = []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said.append(line.rstrip())
+                if line.startswith("I: "):
+                    say(f"{platform.name}: {line[3:].rstrip()}")
+        if process.returncode != 0:
+            told = "\n".join(said[-SHOWN_OF_A_FAILED_BUILD:])
+            raise _NoBase(f"{platform.base} cannot be pulled ({refused}), and mmdebstrap failed:\n{told}")
+        say(f"{platform.name}: importing the base image")
+        repository, tag = reference.split(":")
+        with translated(f"importing {reference}"):
+            engine.client.api.import_image(src=str(archive), repository=repository, tag=tag)
+
+
+def _build(
+    engine: Engine, platform: Platform, base: str, context: bytes, content: str, mirror: str, say: Say, role: str
+) -> str:
+    """Builds one image and returns its id. A failed step's own output is in the error."""
+    reference = platform.image(role)
+    with translated(f"building {reference}"):
+        events = engine.client.api.build(
+            fileobj=io.BytesIO(context),
+            custom_context=True,
+            dockerfile=platform.dockerfile,
+            tag=reference,
+            buildargs={"BASE": base, "ROLE": role, "MIRROR": mirror},
+            labels={"labkit.image": role, CONTENT: content},
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        said: list[str] = []
+        for event in events:
+            for line in event.get("stream", "").splitlines():
+                if line.strip():
+                    said.append(line.rstrip())
+                    say(f"{reference}: {line.strip()}")
+            if "error" in event:
+                told = "\n".join(said[-SHOWN_OF_A_FAILED_BUILD:])
+                raise NotAvailable(f"building {reference} failed: {event['error'].strip()}\n{told}")
+    identity = engine.client.images.get(reference).id
+    return str(identity)
+
+
+def built(engine: Engine, role: str) -> list[str]:
+    """Ids of the images of a role that are there, of any platform."""
+    with translated("listing images"):
+        return [str(image.id) for image in engine.client.images.list(filters={"label": f"labkit.image={role}"})]
+
+
+def sizes_mb(engine: Engine) -> dict[str, float]:
+    """Size of each of labkit's images in MB (10^6 bytes), by reference."""
+    with translated("listing images"):
+        images = engine.client.images.list(name="labkit/*")
+    return {tag: image.attrs["Size"] / 1e6 for image in images for tag in image.tags}

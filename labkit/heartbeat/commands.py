@@ -1,0 +1,18 @@
+"""Heartbeat's and apache2's commands and paths inside a node, as the guide types them. Rank 1."""
+
+HEARTBEAT_INIT = "/etc/init.d/heartbeat"
+APACHE_INIT = "/etc/init.d/apache2"
+HB_STANDBY = "/usr/share/heartbeat/hb_standby"
+HB_TAKEOVER = "/usr/share/heartbeat/hb_takeover"
+
+HA_CF = "/etc/ha.d/ha.cf"
+HARESOURCES = "/etc/ha.d/haresources"
+AUTHKEYS = "/etc/ha.d/authkeys"
+SAMPLES = "/usr/share/doc/heartbeat"
+INDEX_HTML = "/var/www/html/index.html"
+SYSLOG = "/var/log/syslog"
+
+# The compiled-in wait of a freshly started pair before it acquires anything: RQSTDELAY, include/heartbeat.h of 3.0.6.
+REQUEST_DELAY_MS = 10_000.0
+# How often the daemon looks for dead nodes: heartbeat.c of 3.0.6.
+DEATH_POLL_MS = 250.0

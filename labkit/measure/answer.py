@@ -1,0 +1,54 @@
+"""The document that `labkit failover --json` answers and that a run keeps as result.json."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from labkit.heartbeat.times import parse_time
+from labkit.history import Event, header
+from labkit.measure.statistics import summarize
+from labkit.measure.trial import TrialMeasures, measure
+
+SUMMED_UP = ("outage_ms", "detection_ms", "takeover_ms", "dual_owner_ms", "failback_outage_ms")
+
+
+def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
+    """The whole answer as plain JSON values; durations in ms to a thousandth, null where not measured.
+
+    `run` is the run's folder. `checks` is empty: the caller fills in what `labkit.checks` says.
+    BadInput if the history has no header.
+    """
+    head = header(events)
+    trials = measure(events)
+    timing = head.get("spec", {}).get("timing", {})
+    answer = {
+        "run": run,
+        "platform": head.get("platform"),
+        "network": head.get("network"),
+        "profile": head.get("profile"),
+        "fault": head["fault"],
+        "timing": {f"{name}_ms": _time_ms(timing.get(name)) for name in ("keepalive", "deadtime")},
+        "trials": [asdict(trial) for trial in trials],
+        "summary": {name: asdict(summarize(_values(trials, name))) for name in SUMMED_UP},
+        "predicted": head.get("predicted") or {"outage_ms": None},
+        "checks": [],
+    }
+    rounded: dict[str, Any] = _rounded(answer)
+    return rounded
+
+
+def _values(trials: Sequence[TrialMeasures], name: str) -> list[float | None]:
+    return [getattr(trial, name) for trial in trials]
+
+
+def _time_ms(text: object) -> float | None:
+    return None if text is None else parse_time(str(text))
+
+
+def _rounded(value: Any) -> Any:
+    """A copy of plain values with every number to three places, and tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return round(value, 3) if isinstance(value, float) else value

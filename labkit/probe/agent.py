@@ -1,0 +1,106 @@
+"""The measuring agent in the client, as the driver sees it: events, stamps on demand, waiting for what it sees."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from labkit.cluster import Lab
+from labkit.errors import LabkitError, Unsettled
+from labkit.render import heading
+from labkit.timing import SECOND, now_ns
+
+AGENT = "/usr/lib/labkit/agent.py"
+Sink = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Schedules in ms: a request every cadence_ms, given up after limit_ms; an ARP question every arp_ms."""
+
+    cadence_ms: float = 10.0
+    limit_ms: float = 800.0
+    arp_ms: float = 50.0
+
+
+@dataclass
+class Seen:
+    """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then."""
+
+    server: str | None = None
+    good_in_a_row: int = 0
+    requests: int = 0
+    failed: int = 0
+    latest_ns: int = 0
+    clocks: dict[str, int] = field(default_factory=dict)
+
+
+class Agent:
+    """A running agent. `offset_ns` is wall time minus monotonic time at its last reading of both clocks."""
+
+    def __init__(self, lab: Lab, settings: Settings, sink: Sink) -> None:
+        self._sink = sink
+        self._changed = threading.Condition()
+        self._stamps = 0
+        self.seen = Seen()
+        self.offset_ns: int | None = None
+        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", lab.spec.network.interface]
+        command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
+        command += ["--arp-ms", f"{settings.arp_ms:g}"]
+        for node in lab.nodes:
+            command += ["--marker", f"{node}={heading(node)}"]
+        self._process = lab.client.talk(*command, heard=self._heard)
+
+    def _heard(self, line: str) -> None:
+        event: dict[str, Any] = json.loads(line)
+        with self._changed:
+            self._note(event)
+            self._changed.notify_all()
+        self._sink(event)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        seen = self.seen
+        if event["event"] == "clock":
+            self.offset_ns = event["wall_ns"] - event["t_ns"]
+            if event["id"]:
+                seen.clocks[event["id"]] = event["t_ns"]
+        elif event["event"] == "request":
+            seen.requests += 1
+            seen.latest_ns = max(seen.latest_ns, event["t_ns"])
+            if event["outcome"] == "good":
+                seen.good_in_a_row = seen.good_in_a_row + 1 if event["server"] == seen.server else 1
+                seen.server = event["server"]
+            else:
+                seen.failed += 1
+                seen.good_in_a_row = 0
+
+    def wait(self, holds: Callable[[Seen], bool], timeout_s: float, what: str) -> None:
+        """Waits until what was seen is right. Raises Unsettled on time-out, LabkitError if the agent is gone."""
+        limit = now_ns() + int(timeout_s * SECOND)
+        with self._changed:
+            while not holds(self.seen):
+                if not self._process.alive:
+                    raise LabkitError(f"the measuring agent ended while waiting until {what}\n{self._process.errors}")
+                left_s = (limit - now_ns()) / SECOND
+                if left_s <= 0:
+                    raise Unsettled(f"gave up after {timeout_s:g} s waiting until {what}; last seen: {self.seen}")
+                self._changed.wait(min(left_s, 1.0))
+
+    def now_ns(self) -> int:
+        """The engine's monotonic clock, asked of the agent: the answer is late by the way there, never early."""
+        self._stamps += 1
+        name = f"stamp-{self._stamps}"
+        self._process.send(f"stamp {name}")
+        self.wait(lambda seen: name in seen.clocks, 10, "the agent reads its clock")
+        return self.seen.clocks.pop(name)
+
+    def latest_ns(self) -> int:
+        """The latest instant that the agent has told, without asking it: it may be gone."""
+        return self.seen.latest_ns
+
+    def close(self) -> None:
+        """Ends the agent; its last events are heard."""
+        if self._process.alive:
+            self._process.send("quit")
+        self._process.close()

@@ -1,0 +1,140 @@
+"""Spec -> files, without touching anything. Rank 2.
+
+Nothing is written free-hand: ha.cf, haresources, authkeys and index.html are the samples of the image itself with the
+guide's edits, so that what a student sees in the lab is what the guide tells him to do.
+"""
+
+import re
+from dataclasses import dataclass
+
+from labkit.errors import LabkitError
+from labkit.heartbeat import commands
+from labkit.spec import Spec
+
+AUTHKEY_PLACEHOLDER = "LABKIT_KEY"  # plain `docker compose up` puts its own key in this place; see the node's boot
+MONITOR_CYCLE_MS = 1000.0  # the shortest that monit knows
+MONITRC = "/etc/monit/monitrc"
+MONITOR_MARK = "/etc/labkit/monitor"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Text of the files that the packages ship: the starting point of every edit."""
+
+    ha_cf: str
+    haresources: str
+    authkeys: str
+    index_html: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file for a node: absolute path there, text, permission bits, and whether it must not be shown to anybody."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+    secret: bool = False
+
+
+def _replace(text: str, line: str, new: str) -> str:
+    """The sample with one whole line exchanged; the line has to be there exactly once."""
+    pattern = re.compile(rf"^{re.escape(line)}$", re.MULTILINE)
+    changed, count = pattern.subn(lambda _: new, text)
+    if count != 1:
+        raise LabkitError(f"the sample has the line {line!r} {count} times instead of once: not 3.0.6?")
+    return changed
+
+
+def ha_cf(spec: Spec, sample: str, node: str) -> str:
+    """Step S6 of the guide. The nodes' files differ only in the peer's address on the ucast line."""
+    nic = spec.network.interface
+    timing = spec.timing
+    peer = spec.nodes[spec.peer_of(node)].address
+    as_printed = spec.profile == "as-printed"
+    first, second = spec.nodes
+    edits = {
+        "#keepalive 2": f"keepalive {timing.keepalive}",
+        "#deadtime 30": f"deadtime {timing.deadtime}",
+        "#udpport\t694": f"udpport\t{timing.udpport}",
+        "#bcast\teth0\t\t# Linux": f"bcast\t{nic}\t\t# Linux",
+        "#mcast eth0 225.0.0.1 694 1 0": f"mcast {nic} 225.0.0.1 {timing.udpport} 1 0",
+        # `udp` is an old name of bcast: the guide has it, and so sends each broadcast twice.
+        "#ucast eth0 192.168.1.2": f"ucast {nic} {peer}" + (f"\nudp {nic}" if as_printed else ""),
+        "#node\tken3": f"node\t{first}",
+        "#node\tkathy": f"node\t{second}",
+        "auto_failback on": f"auto_failback {'on' if timing.auto_failback else 'off'}",
+    }
+    if timing.warntime is not None:
+        edits["#warntime 10"] = f"warntime {timing.warntime}"
+    if timing.initdead is not None:
+        edits["#initdead 120"] = f"initdead {timing.initdead}"
+    elif not as_printed:
+        # The smallest that Heartbeat takes: a node that is alone need not wait for longer than for a dead one.
+        edits["#initdead 120"] = f"initdead {timing.deadtime}"
+    if not as_printed:
+        # Realtime priority and locked memory are refused in most containers and would only fill the log.
+        edits["#realtime off"] = "realtime off"
+    for line, new in edits.items():
+        sample = _replace(sample, line, new)
+    return sample
+
+
+def haresources(spec: Spec, sample: str, node: str) -> str:
+    """Step S7. As printed each node names itself, which makes two owners; corrected, both files are the same."""
+    if spec.profile == "as-printed":
+        return f"{sample}{node} {spec.network.vip} apache2\n"
+    assert spec.network.subnet != "auto"
+    prefix = spec.network.subnet.prefixlen
+    return f"{sample}{spec.preferred} IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface} apache2\n"
+
+
+def authkeys(spec: Spec, sample: str, key: str) -> str:
+    """Step S8. As printed: crc, which anybody can forge; corrected: sha1 with a random key."""
+    method = "crc" if spec.profile == "as-printed" else f"sha1 {key}"
+    return f"{sample}auth 1\n1 {method}\n"
+
+
+def heading(node: str) -> str:
+    """The text that tells one node's page from the other's (step S11)."""
+    return f"{node.upper()} ON"
+
+
+def index_html(sample: str, node: str) -> str:
+    """Step S11: the default page with the node's name for a heading."""
+    changed, count = re.subn(r"Apache2 (Debian|Ubuntu) Default Page\s*(?=</)", heading(node), sample)
+    if count != 1:
+        raise LabkitError(f"the default page has {count} headings to replace instead of one")
+    return changed
+
+
+def monitrc(spec: Spec, node: str) -> str:
+    """The monitor of the corrected profile: Heartbeat itself does not look whether apache2 still serves."""
+    hand_over = f'"/usr/lib/labkit/hand-over {spec.network.vip} {spec.peer_of(node)}" repeat every 3 cycles'
+    return f"""\
+# The monitor of {node}'s apache2. Heartbeat with haresources starts and stops a service; it never looks at it again.
+set daemon {MONITOR_CYCLE_MS / 1000:g}
+set log syslog
+set pidfile /run/monit.pid
+set idfile /var/lib/monit.id
+set statefile /var/lib/monit.state
+
+check process apache2 with pidfile /run/apache2/apache2.pid
+    if does not exist then exec {hand_over}
+    if failed port 80 protocol http with timeout 1 seconds for 2 cycles
+        then exec {hand_over}
+"""
+
+
+def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
+    """Everything that one node needs beyond its image. key: the shared secret of authkeys, one word."""
+    files = [
+        File(commands.HA_CF, ha_cf(spec, samples.ha_cf, node)),
+        File(commands.HARESOURCES, haresources(spec, samples.haresources, node)),
+        File(commands.AUTHKEYS, authkeys(spec, samples.authkeys, key), mode=0o600, secret=True),
+        File(commands.INDEX_HTML, index_html(samples.index_html, node)),
+    ]
+    if spec.profile == "corrected":
+        files.append(File(MONITRC, monitrc(spec, node), mode=0o600))
+        files.append(File(MONITOR_MARK, ""))
+    return files

@@ -1,0 +1,205 @@
+"""A result for people and for CI: a page, a summary and a list of test cases. Pure: text in, text out.
+
+`result` is always the document that `labkit.measure.result` makes, with its checks filled in; `events` is the history
+that it was made from. The texts stand in labkit/templates.
+"""
+
+import difflib
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from labkit import plot
+from labkit.history import Event, Trial, header, trials
+from labkit.measure import TrialMeasures, measure_trial
+
+LOG_BEFORE_MS, LOG_AFTER_MS = 500.0, 2000.0
+MOST_LOG_LINES = 150
+
+Result = Mapping[str, Any]
+
+
+def verdict(result: Result) -> str:
+    """`fail` if any check failed, else `unknown` if any could not be judged or there is none, else `pass`."""
+    verdicts = {check["verdict"] for check in result["checks"]}
+    if "fail" in verdicts:
+        return "fail"
+    return "pass" if verdicts == {"pass"} else "unknown"
+
+
+def headline(result: Result) -> str:
+    """The whole result in one sentence."""
+    done = [trial for trial in result["trials"] if trial["fault"] is not None]
+    if not done:
+        return f"{result['fault']}: no fault was injected, so there is nothing to tell; {_checks_in_words(result)}."
+    where = _listed(trial["node"] for trial in done)
+    return f"{result['fault']} on {where}: {_outage_in_words(result, done)}; {_checks_in_words(result)}."
+
+
+def render_html(result: Result, events: Sequence[Event], files: Mapping[str, str]) -> str:
+    """One self-contained page. `files` are the rendered files, path -> text; a path begins with its node's name."""
+    run = header(events)
+    shown = _median_trial(result, events)
+    outages_ms = [trial["outage_ms"] for trial in result["trials"]]
+    band = result["predicted"]["outage_ms"]
+    widths_px = (plot.WIDE_PX, plot.NARROW_PX)
+    timeline = [plot.timeline_svg(run, *shown, px) for px in widths_px] if shown else []
+    distribution = [plot.distribution_svg(outages_ms, band, px) for px in widths_px] if len(outages_ms) > 1 else []
+    template = _environment().get_template("report.html")
+    return template.render(
+        _context(result, run),
+        shown=shown[1] if shown else None,
+        log=_log_around(*shown) if shown else [],
+        timeline=_pictures(timeline),
+        distribution=_pictures(distribution),
+        configuration=_configuration(files, list(run.get("spec", {}).get("nodes", {}))),
+        files=dict(sorted(files.items())),
+    )
+
+
+def render_markdown(result: Result, events: Sequence[Event]) -> str:
+    """A summary that fits a CI job's page."""
+    shown = _median_trial(result, events)
+    context = _context(result, header(events))
+    return _environment().get_template("report.md").render(context, shown=shown[1] if shown else None)
+
+
+def junit_xml(result: Result) -> str:
+    """Each check as a test case: fail is a failure, and unknown an error, because nothing passes without evidence."""
+    checks = result["checks"]
+    counts = {name: sum(check["verdict"] == name for check in checks) for name in ("fail", "unknown")}
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"labkit {result['fault']}",
+        tests=str(len(checks)),
+        failures=str(counts["fail"]),
+        errors=str(counts["unknown"]),
+    )
+    for check in checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=f"labkit.{result['fault']}", name=check["check"])
+        kind = {"fail": "failure", "unknown": "error"}.get(check["verdict"])
+        if kind:
+            ElementTree.SubElement(case, kind, message=_printable(check["detail"]))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _outage_in_words(result: Result, done: Sequence[Mapping[str, Any]]) -> str:
+    summary = result["summary"]["outage_ms"]
+    lost = sum(trial["server_after"] is None for trial in done)
+    count = len(done)
+    if summary["median"] is None:
+        return "the VIP did not come back" if lost == count else "the outage was not measured"
+    if summary["max"] == 0:
+        words = f"no outage in {sum(trial['requests'] for trial in done):,} requests"
+    else:
+        words = f"the VIP was back after {plot.duration(summary['median'])}"
+    if count > 1:
+        words += f" (median of {summary['n']}{f' out of {count}' if summary['n'] < count else ''})"
+    words += f", served by {_listed(t['server_after'] for t in done if t['server_after'])}"
+    return words + (f", and did not come back in {lost} of {count} trials" if lost else "")
+
+
+def _checks_in_words(result: Result) -> str:
+    checks = result["checks"]
+    if not checks:
+        return "no checks were made"
+    passed = sum(check["verdict"] == "pass" for check in checks)
+    words = f"{passed} of {len(checks)} checks passed"
+    for kind, name in (("fail", "failed"), ("unknown", "unknown")):
+        if those := [check["check"] for check in checks if check["verdict"] == kind]:
+            words += f", {name}: {', '.join(those)}"
+    return words
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " or ".join(sorted(set(names)))
+
+
+def _median_trial(result: Result, events: Sequence[Event]) -> tuple[Trial, TrialMeasures] | None:
+    """The trial whose outage is nearest to the median; the first with a fault where none was measured."""
+    run = header(events)
+    done = [(trial, measure_trial(run, trial)) for trial in trials(events) if trial.fault("inject")]
+    median_ms = result["summary"]["outage_ms"]["median"]
+    measured = [pair for pair in done if pair[1].outage_ms is not None]
+    if median_ms is None or not measured:
+        return done[0] if done else None
+    return min(measured, key=lambda pair: abs((pair[1].outage_ms or 0.0) - median_ms))
+
+
+def _log_around(trial: Trial, measures: TrialMeasures) -> list[dict[str, Any]]:
+    """The nodes' log lines from shortly before the fault until shortly after the service was back.
+
+    Only those with a marker where there are very many.
+    """
+    inject = trial.fault("inject")
+    if inject is None:
+        return []
+    end_ms = max((phase.t_ms for phase in measures.phases), default=0.0) + LOG_AFTER_MS
+    lines = [{**line, "t_ms": (line["t_ns"] - inject["before_ns"]) / 1e6} for line in trial.of("log")]
+    lines = sorted((x for x in lines if -LOG_BEFORE_MS <= x["t_ms"] <= end_ms), key=lambda x: float(x["t_ms"]))
+    return lines if len(lines) <= MOST_LOG_LINES else [line for line in lines if line.get("marker")]
+
+
+def _configuration(files: Mapping[str, str], nodes: Sequence[str]) -> list[dict[str, Any]]:
+    """What the nodes' files have in common: name, size in bytes for each node that has it, lines that differ."""
+    by_name: dict[str, dict[str, str]] = {}
+    for path, text in sorted(files.items()):
+        node, _, name = path.partition("/")
+        if node in nodes:
+            by_name.setdefault(name, {})[node] = text
+    return [
+        {
+            "name": name,
+            "sizes": {node: len(texts[node].encode()) for node in nodes if node in texts},
+            "differ": _lines_that_differ(*texts.values()) if len(texts) == 2 else None,
+        }
+        for name, texts in by_name.items()
+    ]
+
+
+def _lines_that_differ(one: str, other: str) -> int:
+    changes = difflib.SequenceMatcher(None, one.splitlines(), other.splitlines(), autojunk=False).get_opcodes()
+    return sum(max(b - a, d - c) for kind, a, b, c, d in changes if kind != "equal")
+
+
+def _context(result: Result, run: Event) -> dict[str, Any]:
+    return {"result": result, "run": run, "verdict": verdict(result), "headline": headline(result)}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("labkit"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(duration=plot.duration, after=_after, cell=_cell)
+    return environment
+
+
+def _pictures(svgs: Sequence[str]) -> list[Markup]:
+    """Pictures to put into a page as they are (matplotlib has escaped all text in them), without empty ones."""
+    return [Markup(svg) for svg in svgs if svg]
+
+
+def _after(ms: float) -> str:
+    """An instant relative to the fault."""
+    return f"{ms / 1000:+.3f} s"
+
+
+def _cell(text: object) -> str:
+    """Text for a cell of a Markdown table."""
+    escaped = html.escape(" ".join(str(text).split()), quote=False)
+    return "".join(f"\\{letter}" if letter in "\\`*_|[]" else letter for letter in escaped)
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that XML cannot hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,30 @@
+"""Where images/ and compose/ are: at the top of a checkout, or inside an installed package.
+
+The wheel carries both folders under labkit/_data, so that `pip install` alone is enough.
+"""
+
+from pathlib import Path
+
+from labkit.errors import NotAvailable
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def images_dir() -> Path:
+    """The folder of the platforms and of the client image. Raises NotAvailable where it is missing."""
+    return _find("images")
+
+
+def compose_dir() -> Path:
+    """The folder of the default lab as a Compose file. Raises NotAvailable where it is missing."""
+    return _find("compose")
+
+
+def _find(name: str) -> Path:
+    # The package first: beside an installed one lie other people's packages.
+    places = [_PACKAGE / "_data" / name, _PACKAGE.parent / name]
+    for place in places:
+        if place.is_dir():
+            return place
+    sought = " and ".join(str(place) for place in places)
+    raise NotAvailable(f"labkit's own folder {name}/ is missing (sought {sought}): install heartbeat-labkit again")

@@ -1,0 +1,178 @@
+"""Scenario -> history: injects a fault into a lab, watches, heals, and does it again. Rank 6.
+
+Judges nothing. Heals in `finally`, so that a lab which is kept is whole whatever happened.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import labkit
+from labkit.cluster import Bracket, Lab
+from labkit.cluster.lab import settled
+from labkit.errors import Unsettled
+from labkit.faults import Fault
+from labkit.history import Event, History
+from labkit.probe import Agent, Capture, LogFollower, Settings
+from labkit.spec import to_yaml
+from labkit.store import RunFolder
+from labkit.timing import MS, SECOND, now_ns, pause_until
+
+Watch = Callable[[Event], None]
+
+CALM_ANSWERS = 50  # good answers in a row, half a second of them, after which service counts as steady
+STEADY_S = 30.0  # longest wait for that, in a lab that is at rest
+MOVE_MARGIN_S = 20.0  # how long beyond twice deadtime a move that is expected is waited for
+STAY_MARGIN_S = 5.0  # how long beyond deadtime a service that is expected to stay is watched
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What to run. seed: draws each fault's instant relative to the heartbeat, so that trials sample the whole band."""
+
+    fault: Fault
+    trials: int = 1
+    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
+
+
+def run(lab: Lab, scenario: Scenario, root: Path, watch: Watch, disposable: bool = False) -> RunFolder:
+    """Runs a scenario on a lab that is up, and returns the run's folder: its history, capture, logs and files.
+
+    watch: told each event as it happens. disposable: the lab is thrown away afterwards, so an error leaves it unhealed.
+    Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
+    """
+    lab.await_nodes(settled, "both nodes are settled")
+    folder = RunFolder.create(root, scenario.fault.name)
+    folder.write("spec.yaml", to_yaml(lab.spec))
+    for name, text in lab.files().items():
+        folder.write(f"rendered/{name}", text)
+    with History.create(folder.history) as history:
+        history.append(_header(lab, scenario))
+        _Run(lab, scenario, folder, history, watch, disposable).all_trials()
+    return folder
+
+
+class _Run:
+    """The state of a run: its observers and the trial that goes on."""
+
+    def __init__(
+        self, lab: Lab, scenario: Scenario, folder: RunFolder, history: History, watch: Watch, disposable: bool
+    ) -> None:
+        self.lab = lab
+        self.scenario = scenario
+        self.folder = folder
+        self.history = history
+        self.watch = watch
+        self.disposable = disposable
+        self.trial: int | None = None
+        self.random = random.Random(scenario.seed)
+
+    def note(self, event: Event) -> None:
+        """Writes an event of the present trial; between trials nothing is recorded."""
+        if self.trial is not None:
+            event = {**event, "trial": self.trial}
+            self.history.append(event)
+            self.watch(event)
+
+    def all_trials(self) -> None:
+        capture = Capture(self.lab)
+        agent = Agent(self.lab, self.scenario.settings, self.note)
+        self.lab.clock = agent.now_ns
+        followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
+        try:
+            for number in range(1, self.scenario.trials + 1):
+                self.one_trial(number, agent, followers)
+        finally:
+            self.trial = None
+            self.lab.clock = None
+            for follower in followers:
+                follower.close()
+            agent.close()
+            capture.save(self.folder.path / "capture.pcap")
+            for name, log in self.lab.logs().items():
+                self.folder.write(f"logs/{name}.log", log)
+
+    def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
+        lab = self.lab
+        lab.restore()
+        self.trial = number
+        try:
+            self.note({"event": "trial-start", "t_ns": agent.now_ns()})
+            agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily")
+            active = agent.seen.server
+            assert active is not None
+            pause_until(now_ns() + int(self.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
+            with self.struck(active) as bracket:
+                self.await_outcome(agent, active, bracket)
+            agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
+            for follower in followers:
+                follower.catch_up(f"trial-{number}")
+            self.note({"event": "trial-end", "t_ns": agent.now_ns()})
+        except BaseException as error:
+            self.note({"event": "interrupted", "t_ns": agent.latest_ns(), "reason": f"{type(error).__name__}: {error}"})
+            raise
+        finally:
+            self.trial = None
+
+    @contextmanager
+    def struck(self, node: str) -> Iterator[Bracket]:
+        """The fault from its injection to its cure, which comes even when injecting failed."""
+        fault, healing = self.scenario.fault, not self.disposable
+        try:
+            bracket = fault.inject(self.lab, node)
+            self.note_fault("inject", node, bracket)
+            yield bracket
+            healing = True
+        finally:
+            if healing:
+                self.note_fault("heal", node, fault.heal(self.lab, node))
+                self.lab.restore()
+
+    def await_outcome(self, agent: Agent, active: str, bracket: Bracket) -> None:
+        """Until the peer serves steadily, or for a fixed time where it should not. A time-out is an outcome, too."""
+        spec = self.lab.spec
+        deadtime_s = spec.timing.deadtime_ms / 1000
+        if self.scenario.fault.expects_move(spec):
+            peer = spec.peer_of(active)
+            with suppress(Unsettled):
+                agent.wait(
+                    lambda seen: seen.server == peer and seen.good_in_a_row >= CALM_ANSWERS,
+                    2 * deadtime_s + MOVE_MARGIN_S,
+                    f"{peer} serves",
+                )
+        else:
+            until_ns = bracket.after_ns + int((deadtime_s + STAY_MARGIN_S) * SECOND)
+            agent.wait(lambda seen: seen.latest_ns >= until_ns, deadtime_s + 2 * STAY_MARGIN_S, "the watch is over")
+
+    def note_fault(self, stage: str, node: str, bracket: Bracket) -> None:
+        event = {"event": "fault", "stage": stage, "fault": self.scenario.fault.name, "node": node}
+        self.note({**event, **bracket._asdict()})
+
+
+def _header(lab: Lab, scenario: Scenario) -> Event:
+    """The first line of a history: all that is needed to repeat the run. Wall time stands here and nowhere else."""
+    band = scenario.fault.predict(lab.spec)
+    return {
+        "event": "run",
+        "labkit": labkit.__version__,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "spec": lab.spec.model_dump(mode="json"),
+        "platform": lab.platform,
+        "network": lab.network,
+        "grant": lab.grant,
+        "profile": lab.spec.profile,
+        "fault": scenario.fault.name,
+        "expects_move": scenario.fault.expects_move(lab.spec),
+        "trials": scenario.trials,
+        "seed": scenario.seed,
+        **asdict(scenario.settings),
+        "macs": {node: mac for mac, node in lab.macs().items()},
+        "predicted": {"outage_ms": None if band is None else list(band)},
+        "images": lab.images(),
+        "packages": lab.packages(),
+        "host": asdict(lab.engine.facts),
+    }

@@ -1,0 +1,77 @@
+"""Run folders: everything that a run leaves, and all that is needed to judge it again. Rank 6.
+
+history.jsonl   what happened                    spec.yaml, rendered/   what was run
+capture.pcap    what was on the wire             logs/                  the nodes' own logs
+result.json, report.md, report.html, junit.xml   what was made of it
+"""
+
+import json
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import BadInput, NotAvailable
+
+HISTORY = "history.jsonl"
+RESULT = "result.json"
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, what: str) -> "RunFolder":
+        """A new folder under root, named by the time and what is run. Raises NotAvailable if it cannot be written."""
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        path = root / f"{stamp}-{what}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise NotAvailable(f"cannot make the run folder {path}: {error.strerror}; use --runs FOLDER") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Raises BadInput if it is no run folder."""
+        if not (path / HISTORY).is_file():
+            raise BadInput(f"{path} is no run folder: it has no {HISTORY}; `labkit runs` lists those that are")
+        return cls(path)
+
+    @property
+    def history(self) -> Path:
+        return self.path / HISTORY
+
+    def write(self, name: str, text: str | bytes) -> None:
+        """Writes one file, folders included. Raises NotAvailable where there is no room."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
+        except OSError as error:
+            raise NotAvailable(f"cannot write {path}: {error.strerror}") from error
+
+    def write_json(self, name: str, document: Any) -> None:
+        self.write(name, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def rendered(self) -> dict[str, str]:
+        """The files that the nodes ran with: NODE/path -> text."""
+        root = self.path / "rendered"
+        found = sorted(path for path in root.rglob("*") if path.is_file())
+        return {str(path.relative_to(root)): path.read_text(encoding="utf-8", errors="replace") for path in found}
+
+    def result(self) -> dict[str, Any] | None:
+        """result.json, or None for a run that was cut short."""
+        try:
+            document: dict[str, Any] = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document
+
+
+def runs(root: Path) -> list[RunFolder]:
+    """All run folders under root, the oldest first; none if there is no root."""
+    return [RunFolder(path.parent) for path in sorted(root.glob(f"*/{HISTORY}"))]
