@@ -84,8 +84,7 @@ def haresources(spec: Spec, sample: str, node: str) -> str:
     """Step S7. As printed each node names itself, which makes two owners; corrected, both files are the same."""
     if spec.profile == "as-printed":
         return f"{sample}{node} {spec.network.vip} apache2\n"
-    assert spec.network.subnet != "auto"
-    prefix = spec.network.subnet.prefixlen
+    prefix = spec.network.pool.prefixlen
     return f"{sample}{spec.preferred} IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface} apache2\n"
 
 

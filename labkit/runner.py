@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 
 import labkit
 from labkit.cluster import Bracket, Lab
@@ -39,21 +38,19 @@ class Scenario:
     settings: Settings = field(default_factory=Settings)
 
 
-def run(lab: Lab, scenario: Scenario, root: Path, watch: Watch, disposable: bool = False) -> RunFolder:
-    """Runs a scenario on a lab that is up, and returns the run's folder: its history, capture, logs and files.
+def run(lab: Lab, scenario: Scenario, folder: RunFolder, watch: Watch, disposable: bool = False) -> None:
+    """Runs a scenario on a lab that is up, and fills the run's folder: history, capture, logs and files.
 
     watch: told each event as it happens. disposable: the lab is thrown away afterwards, so an error leaves it unhealed.
     Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
     """
     lab.await_nodes(settled, "both nodes are settled")
-    folder = RunFolder.create(root, scenario.fault.name)
     folder.write("spec.yaml", to_yaml(lab.spec))
     for name, text in lab.files().items():
         folder.write(f"rendered/{name}", text)
     with History.create(folder.history) as history:
         history.append(_header(lab, scenario))
         _Run(lab, scenario, folder, history, watch, disposable).all_trials()
-    return folder
 
 
 class _Run:

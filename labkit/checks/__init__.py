@@ -37,7 +37,8 @@ class Check(Protocol):
     name: str
     describe: str
 
-    def judge(self, events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding: ...
+    def judge(self, events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding | None:
+        """None: the check has nothing to say about such a run."""
 
 
 def all_checks() -> dict[str, Check]:
@@ -50,13 +51,14 @@ def all_checks() -> dict[str, Check]:
 def judge_all(events: Sequence[Event]) -> list[Judgement]:
     """What every check says of a history. BadInput if it has no header; a check that crashes is `unknown`."""
     trials = measure(events)
-    return [judge_one(name, check, events, trials) for name, check in all_checks().items()]
+    judgements = (judge_one(name, check, events, trials) for name, check in all_checks().items())
+    return [judgement for judgement in judgements if judgement is not None]
 
 
-def judge_one(name: str, check: Check, events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Judgement:
+def judge_one(name: str, check: Check, events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Judgement | None:
     try:
         finding = check.judge(events, trials)
-        return Judgement(name, finding.verdict, finding.detail)
+        return None if finding is None else Judgement(name, finding.verdict, finding.detail)
     except Exception as error:
         return Judgement(name, "unknown", f"the check itself failed: {type(error).__name__}: {error}")
 

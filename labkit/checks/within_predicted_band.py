@@ -10,10 +10,13 @@ name = "within-predicted-band"
 describe = "Each outage lies in the band predicted from the configuration, give or take one cadence."
 
 
-def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
-    band = (header(events).get("predicted") or {}).get("outage_ms")
+def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding | None:
+    predicted = header(events).get("predicted")
+    if predicted is None:
+        return Finding("unknown", "the run does not say what was predicted")
+    band = predicted["outage_ms"]
     if band is None:
-        return Finding("unknown", "nothing is predicted for this fault")
+        return None
     lowest_ms, highest_ms = band
     return each_trial(events, trials, lambda trial: _trial(trial, lowest_ms, highest_ms))
 

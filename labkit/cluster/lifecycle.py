@@ -3,7 +3,6 @@
 import gzip
 import json
 import secrets
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -12,11 +11,10 @@ from labkit.cluster.lab import Lab, container_name, helper_name, joined, network
 from labkit.engine import LABEL, Container, Engine, Leftover, Placed, create, grants, images, network
 from labkit.errors import LabkitError, NotAvailable
 from labkit.heartbeat import commands
+from labkit.progress import Progress, Silent
 from labkit.render import File, Samples, node_files
 from labkit.spec import Spec
 from labkit.timing import MS, now_ns
-
-Say = Callable[[str], None]
 
 SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
@@ -28,12 +26,14 @@ class Options:
     """How to bring a lab up, beyond what it is.
 
     staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
-    installed and not configured. auto_ports: free ports in place of the spec's. mirror, rebuild: see engine.images.
+    installed and not configured. auto_ports, auto_subnet: free ones in place of the spec's. mirror, rebuild: see
+    engine.images.
     """
 
     staged: bool = True
     bare: bool = False
     auto_ports: bool = False
+    auto_subnet: bool = False
     mirror: str = ""
     rebuild: bool = False
 
@@ -46,33 +46,31 @@ class Start:
     milestones_ms: dict[str, float] = field(default_factory=dict)
 
 
-def up(engine: Engine, spec: Spec, options: Options, say: Say) -> Start:
+def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
     """Brings a lab up, or finds that it is. Returns when the nodes hear each other and all pages are served.
 
     Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out.
     """
-    found = images.ensure(engine, spec.platform, say, options.mirror, options.rebuild)
+    found = images.ensure(engine, spec.platform, progress, options.mirror, options.rebuild)
     present = find(engine, spec.name)
     if present is not None and _is(present, spec, found, options):
-        say(f"the lab {spec.name!r} is up already")
+        progress.step(f"the lab {spec.name!r} is up already")
         _await_ready(present, options, Start(present), now_ns())
         return Start(present)
-    remove(engine, spec.name, say)
-    if spec.network.subnet == "auto":
-        wanted = Spec.model_fields["network"].get_default(call_default_factory=True).subnet
-        spec = spec.on_subnet(network.free_subnet(engine, wanted))
+    remove(engine, spec.name, progress)
+    if options.auto_subnet or spec.network.subnet == "auto":
+        spec = spec.on_subnet(network.free_subnet(engine, spec.network.pool))
     try:
-        return _make(engine, spec, found, options, say)
+        return _make(engine, spec, found, options, progress)
     except BaseException:
-        say("removing what was made so far")
-        remove(engine, spec.name, lambda _: None)
+        progress.step("removing what was made so far")
+        remove(engine, spec.name, Silent())
         raise
 
 
 def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     """Whether the lab that is up is the one asked for, and all of it runs."""
-    subnet = lab.spec.network.subnet
-    asked = spec.on_subnet(subnet) if spec.network.subnet == "auto" and subnet != "auto" else spec
+    asked = spec.on_subnet(lab.spec.network.pool) if options.auto_subnet or spec.network.subnet == "auto" else spec
     parts = [*lab.nodes.values(), lab.client, lab.gateway]
     return (
         lab.spec == asked
@@ -82,24 +80,22 @@ def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     )
 
 
-def _make(engine: Engine, spec: Spec, found: images.Images, options: Options, say: Say) -> Start:
+def _make(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Start:
     lab_name = spec.name
-    subnet = spec.network.subnet
-    assert subnet != "auto"
     outside = _ports(spec)
     if not options.auto_ports:
         create.require_free_ports(engine, list(outside.values()))
     with ThreadPoolExecutor(2) as pool:
         granting = pool.submit(grants.most, engine, found.client, lab_name) if spec.privileged else None
-        linking = pool.submit(_parent, engine, spec, found.client, say)
+        linking = pool.submit(_parent, engine, spec, found.client, progress)
         grant = granting.result() if granting else grants.least()
         parent = linking.result()
     if grant.remark:
-        say(grant.remark)
+        progress.step(grant.remark)
     kind = network.BRIDGE if parent is None else network.MACVLAN
 
     net, access_net = network_name(lab_name), helper_name(lab_name, "access")
-    network.make_network(engine, lab_name, net, subnet, parent)
+    network.make_network(engine, lab_name, net, spec.network.pool, parent)
     network.make_access_network(engine, lab_name, access_net)
     about = {
         SPEC: spec.model_dump_json(),
@@ -148,10 +144,10 @@ def _make(engine: Engine, spec: Spec, found: images.Images, options: Options, sa
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
     lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)
-    return _start(lab, options, say)
+    return _start(lab, options, progress)
 
 
-def _start(lab: Lab, options: Options, say: Say) -> Start:
+def _start(lab: Lab, options: Options, progress: Progress) -> Start:
     start = Start(lab)
     with ThreadPoolExecutor(3) as pool:
         opening = pool.submit(lab.gateway.start)
@@ -161,13 +157,15 @@ def _start(lab: Lab, options: Options, say: Say) -> Start:
         access.make_key(lab.client, lab.nodes)
         begun = now_ns()
         first, second = lab.nodes.values()
-        say(f"starting {first.host_name}" + ("" if options.staged else f" and {second.host_name}"))
+        progress.step(f"starting {first.host_name}" + ("" if options.staged else f" and {second.host_name}"))
         starting = [pool.submit(first.start)]
         if options.staged and not options.bare:
             starting[0].result()
             lab.await_page(lab.vip, "the VIP answers from the first node")
             _milestone(start, "vip", begun)
-            say(f"the VIP answers after {start.milestones_ms['vip'] / 1000:.1f} s; starting {second.host_name}")
+            progress.step(
+                f"the VIP answers after {start.milestones_ms['vip'] / 1000:.1f} s; starting {second.host_name}"
+            )
         starting.append(pool.submit(second.start))
         for one in (*starting, opening):
             one.result()
@@ -195,15 +193,17 @@ def _milestone(start: Start, name: str, begun: int) -> None:
     start.milestones_ms[name] = (now_ns() - begun) / MS
 
 
-def _parent(engine: Engine, spec: Spec, image: str, say: Say) -> str | None:
+def _parent(engine: Engine, spec: Spec, image: str, progress: Progress) -> str | None:
     """The link that the lab's macvlan hangs on, or None where macvlan cannot be had."""
     if spec.network.parent is not None:
-        say(f"WARNING: the lab is joined to {spec.network.parent}, and everybody there sees its traffic and its VIP")
+        progress.step(
+            f"WARNING: the lab is joined to {spec.network.parent}, and everybody there sees its traffic and its VIP"
+        )
         return spec.network.parent
     try:
         return network.make_links(engine, image, spec.name)
     except NotAvailable as error:
-        say(f"macvlan cannot be had on the engine's host, a bridge network takes its place ({error})")
+        progress.step(f"macvlan cannot be had on the engine's host, a bridge network takes its place ({error})")
         return None
 
 
@@ -280,7 +280,7 @@ def require(engine: Engine, name: str) -> Lab:
     return lab
 
 
-def remove(engine: Engine, name: str | None, say: Say) -> list[Leftover]:
+def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:
     """Removes everything with the lab's label, and with None with any lab's. Returns what was removed.
 
     Nothing but labels is needed: no file, no earlier success.
@@ -288,13 +288,13 @@ def remove(engine: Engine, name: str | None, say: Say) -> list[Leftover]:
     found = leftovers(engine, name)
     of_kind = {kind: [one for one in found if one.kind == kind] for kind in ("container", "network", "host link")}
     if found:
-        say(f"removing {', '.join(one.name for one in found)}")
+        progress.step(f"removing {', '.join(one.name for one in found)}")
     containers = create.find_containers(engine, name)
     with ThreadPoolExecutor(len(containers) or 1) as pool:
         list(pool.map(Container.remove, containers))
     for one in of_kind["network"]:
         network.remove_network(engine, one.name)
-    network.remove_links(engine, _helper_image(engine), of_kind["host link"])
+    network.remove_links(engine, helper_image(engine), of_kind["host link"])
     for lab in {one.lab for one in found} | ({name} if name else set()):
         access.forget(lab)
     return found
@@ -304,10 +304,11 @@ def leftovers(engine: Engine, name: str | None) -> list[Leftover]:
     """Everything with the lab's label, or with None with any lab's: what remove() would remove."""
     containers = create.find_containers(engine, name)
     found = [Leftover("container", one.name, one.labels[LABEL]) for one in containers]
-    image = _helper_image(engine)  # without any of labkit's images no link was ever made
+    image = helper_image(engine)  # without any of labkit's images no link was ever made
     links = network.host_links(engine, image, name) if image else []
     return found + network.find_networks(engine, name) + links
 
 
-def _helper_image(engine: Engine) -> str:
+def helper_image(engine: Engine) -> str:
+    """Any of labkit's client images, for short-lived helpers; empty where none is built."""
     return next(iter(images.built(engine, "client")), "")

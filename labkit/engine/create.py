@@ -1,5 +1,6 @@
 """Creating the containers and networks of a lab."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,17 +62,6 @@ def loopback(ports: Mapping[int, int | None]) -> dict[str, tuple[str, int | None
     return {f"{inside}/tcp": (LOOPBACK, outside) for inside, outside in ports.items()}
 
 
-def port_holder(engine: Engine, port: int) -> str:
-    """Name of the container that has published a port of the engine's host, or an empty text."""
-    with translated("listing containers"):
-        running = engine.client.containers.list(ignore_removed=True)
-    for one in running:
-        bindings = (one.attrs["NetworkSettings"]["Ports"] or {}).values()
-        if any(int(binding["HostPort"]) == port for there in bindings for binding in there or ()):
-            return str(one.name)
-    return ""
-
-
 def descriptors(most: int) -> Ulimit:
     """The engine's option for the number of open files of a process."""
     return Ulimit(name="nofile", soft=most, hard=most)
@@ -82,9 +72,32 @@ def limits(engine: Engine, cpus: float, memory_mib: int) -> dict[str, Any]:
     return {"nano_cpus": int(min(cpus, engine.facts.cpus) * 1e9), "mem_limit": f"{memory_mib}m"}
 
 
-def require_free_ports(engine: Engine, ports: Sequence[int]) -> None:
-    """Raises NotAvailable naming each port that another container has."""
-    taken = {port: holder for port in ports if (holder := port_holder(engine, port))}
+def require_free_ports(engine: Engine, ports: Sequence[int], but_for: str = "") -> None:
+    """Raises NotAvailable naming each port of the engine's host that is taken, and by whom.
+
+    but_for: a lab whose own ports do not count.
+    """
+    with translated("listing containers"):
+        running = engine.client.containers.list(ignore_removed=True)
+    holders: dict[int, str] = {}
+    for one in running:
+        for bindings in (one.attrs["NetworkSettings"]["Ports"] or {}).values():
+            holders.update({int(binding["HostPort"]): str(one.name) for binding in bindings or ()})
+    ours = {f"labkit-{but_for}_gateway"}
+    taken = {port: f"the container {holders[port]}" for port in ports if holders.get(port, "") not in {"", *ours}}
+    if engine.is_local:
+        others = (port for port in ports if port not in holders and not _can_listen(port))
+        taken.update(dict.fromkeys(others, "another program on this host"))
     if taken:
-        listed = ", ".join(f"{LOOPBACK}:{port} (by the container {holder})" for port, holder in taken.items())
+        listed = ", ".join(f"{LOOPBACK}:{port} (by {holder})" for port, holder in taken.items())
         raise NotAvailable(f"ports are taken: {listed}; change `ports` in lab.yaml, or use `--ports auto`")
+
+
+def _can_listen(port: int) -> bool:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,14 +18,13 @@ import docker.errors
 from labkit.engine.client import Engine, translated
 from labkit.errors import LabkitError, NotAvailable
 from labkit.platforms import Platform, candidates
+from labkit.progress import Progress
 from labkit.resources import images_dir
 
 ROLES = ("node", "client")
 CONTENT = "labkit.content"  # label: digest of the build context that an image was made from
 REGISTRY_TIMEOUT_S = 8
 SHOWN_OF_A_FAILED_BUILD = 40
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class _Context(NamedTuple):
     digest: str
 
 
-def ensure(engine: Engine, name: str, say: Say, mirror: str = "", rebuild: bool = False) -> Images:
+def ensure(engine: Engine, name: str, progress: Progress, mirror: str = "", rebuild: bool = False) -> Images:
     """The images of a platform, or with `auto` of the first that can be had; built where they are missing or stale.
 
     mirror: address of the distribution's package archive, in place of the distribution's own.
@@ -66,10 +64,10 @@ def ensure(engine: Engine, name: str, say: Say, mirror: str = "", rebuild: bool 
     tried: dict[str, str] = {}
     for platform in [built_already] if built_already else platforms:
         try:
-            digests = _ensure_platform(engine, platform, context, content, say, mirror, rebuild)
+            digests = _ensure_platform(engine, platform, context, content, progress, mirror, rebuild)
         except _NoBase as error:
             tried[platform.name] = str(error)
-            say(f"{platform.name} cannot be had here: {str(error).splitlines()[0]}")
+            progress.step(f"{platform.name} cannot be had here: {str(error).splitlines()[0]}")
             continue
         return Images(platform, digests)
     others = [other.name for other in candidates("auto") if other.name not in tried]
@@ -82,16 +80,37 @@ class _NoBase(LabkitError):
 
 
 def _ensure_platform(
-    engine: Engine, platform: Platform, context: _Context, content: str, say: Say, mirror: str, rebuild: bool
+    engine: Engine, platform: Platform, context: _Context, content: str, progress: Progress, mirror: str, rebuild: bool
 ) -> dict[str, str]:
     have = {role: _find(engine, platform.image(role), content) for role in ROLES}
     missing = [role for role in ROLES if rebuild or have[role] is None]
     if missing:
-        base = _ensure_base(engine, platform, say, mirror, rebuild)
+        base = _ensure_base(engine, platform, progress, mirror, rebuild)
         with ThreadPoolExecutor(len(ROLES)) as pool:
-            build = partial(_build, engine, platform, base, context.archive, content, mirror, say)
+            build = partial(_build, engine, platform, base, context.archive, content, mirror, progress)
             have.update(zip(missing, pool.map(build, missing), strict=True))
     return {role: identity for role, identity in have.items() if identity is not None}
+
+
+def exists(engine: Engine, reference: str) -> bool:
+    """Whether the engine has an image of that name."""
+    with translated(f"looking for the image {reference}"):
+        try:
+            engine.client.images.get(reference)
+        except docker.errors.ImageNotFound:
+            return False
+    return True
+
+
+def way_to_base(engine: Engine, platform: Platform) -> str:
+    """How the base image can be had, tried as far as that costs nothing; begins with `no ` where it cannot."""
+    if any(exists(engine, reference) for reference in (platform.base, platform.image("base"))):
+        return "the base image is there"
+    refused = _registry_refuses(engine, platform)
+    if not refused:
+        return f"{platform.base} can be pulled"
+    lacking = _bootstrap_lacks(platform)
+    return f"no base image: {lacking}" if lacking else f"the base image can be made with mmdebstrap ({refused})"
 
 
 def _find(engine: Engine, reference: str, content: str) -> str | None:
@@ -117,38 +136,47 @@ def _context() -> _Context:
     return _Context(buffer.getvalue(), hashlib.sha256(buffer.getvalue()).hexdigest()[:16])
 
 
-def _ensure_base(engine: Engine, platform: Platform, say: Say, mirror: str, rebuild: bool) -> str:
+def _ensure_base(engine: Engine, platform: Platform, progress: Progress, mirror: str, rebuild: bool) -> str:
     """Reference of the base image: there already, pulled, or bootstrapped, in this order. Raises _NoBase."""
     imported = platform.image("base")
     for reference in () if rebuild else (platform.base, imported):
-        try:
-            engine.client.images.get(reference)
+        if exists(engine, reference):
             return reference
-        except docker.errors.ImageNotFound:
-            continue
-    refused = _pull(engine, platform, say)
+    refused = _registry_refuses(engine, platform)
     if not refused:
+        progress.step(f"pulling {platform.base}")
+        repository, tag = platform.base.split(":")
+        with translated(f"pulling {platform.base}"):
+            engine.client.images.pull(repository, tag)
         return platform.base
-    say(f"{platform.base} cannot be pulled ({refused}); bootstrapping {platform.title} with mmdebstrap")
-    _bootstrap(engine, platform, imported, say, mirror, refused)
+    if lacking := _bootstrap_lacks(platform):
+        raise _NoBase(f"{platform.base} cannot be pulled ({refused}), and {lacking}")
+    progress.step(f"{platform.base} cannot be pulled ({refused}); making {platform.title} with mmdebstrap instead")
+    _bootstrap(engine, platform, imported, progress, mirror)
     return imported
 
 
-def _pull(engine: Engine, platform: Platform, say: Say) -> str:
-    """Pulls the base image; returns why not, quickly, where no registry is reached."""
+def _registry_refuses(engine: Engine, platform: Platform) -> str:
+    """Why the base image cannot be pulled, found out quickly; empty where it can."""
     quick = docker.APIClient(**{**_same_place(engine), "timeout": REGISTRY_TIMEOUT_S})
     try:
         quick.inspect_distribution(platform.base)  # type: ignore[no-untyped-call]
-        say(f"pulling {platform.base}")
-        repository, tag = platform.base.split(":")
-        engine.client.images.pull(repository, tag)
-        return ""
     except docker.errors.DockerException as error:
         return str(getattr(error, "explanation", None) or error)
     except OSError as error:  # requests' time-outs and lost connections
         return f"no answer from the registry within {REGISTRY_TIMEOUT_S} s ({type(error).__name__})"
     finally:
         quick.close()
+    return ""
+
+
+def _bootstrap_lacks(platform: Platform) -> str:
+    """What is missing on this host to make the base image from the distribution's archive; empty for nothing."""
+    if shutil.which("mmdebstrap") is None:
+        return f"mmdebstrap is not installed here (`apt-get install mmdebstrap {platform.keyring_package}`)"
+    if not Path(platform.keyring).exists():
+        return f"the keyring of its archive is not installed here (`apt-get install {platform.keyring_package}`)"
+    return ""
 
 
 def _same_place(engine: Engine) -> dict[str, Any]:
@@ -165,23 +193,12 @@ _NO_DOCUMENTATION = [
 ]
 
 
-def _bootstrap(engine: Engine, platform: Platform, reference: str, say: Say, mirror: str, refused: str) -> None:
-    """Makes the base image from the distribution's own archive."""
-    tool = shutil.which("mmdebstrap")
-    if tool is None:
-        raise _NoBase(
-            f"{platform.base} cannot be pulled ({refused}), and mmdebstrap is not installed here to make it from the"
-            f" archive (`apt-get install mmdebstrap {platform.keyring_package}`)"
-        )
-    if not Path(platform.keyring).exists():
-        raise _NoBase(
-            f"{platform.base} cannot be pulled ({refused}), and the keyring of its archive is not installed here"
-            f" (`apt-get install {platform.keyring_package}`)"
-        )
+def _bootstrap(engine: Engine, platform: Platform, reference: str, progress: Progress, mirror: str) -> None:
+    """Makes the base image from the distribution's own archive. Raises _NoBase with the tool's output if that fails."""
     with tempfile.TemporaryDirectory(prefix="labkit-base-") as folder:
         archive = Path(folder) / "base.tar"
         command = [
-            tool,
+            "mmdebstrap",
             "--variant=minbase",
             f"--components={','.join(platform.components)}",
             f"--keyring={platform.keyring}",
@@ -197,21 +214,29 @@ def _bootstrap(engine: Engine, platform: Platform, reference: str, say: Say, mir
             for line in process.stdout:
                 said.append(line.rstrip())
                 if line.startswith("I: "):
-                    say(f"{platform.name}: {line[3:].rstrip()}")
+                    progress.detail(f"{platform.name}: {line[3:].rstrip()}")
         if process.returncode != 0:
             told = "\n".join(said[-SHOWN_OF_A_FAILED_BUILD:])
-            raise _NoBase(f"{platform.base} cannot be pulled ({refused}), and mmdebstrap failed:\n{told}")
-        say(f"{platform.name}: importing the base image")
+            raise _NoBase(f"mmdebstrap cannot make it from the archive:\n{told}")
+        progress.step(f"{platform.name}: importing the base image")
         repository, tag = reference.split(":")
         with translated(f"importing {reference}"):
             engine.client.api.import_image(src=str(archive), repository=repository, tag=tag)
 
 
 def _build(
-    engine: Engine, platform: Platform, base: str, context: bytes, content: str, mirror: str, say: Say, role: str
+    engine: Engine,
+    platform: Platform,
+    base: str,
+    context: bytes,
+    content: str,
+    mirror: str,
+    progress: Progress,
+    role: str,
 ) -> str:
     """Builds one image and returns its id. A failed step's own output is in the error."""
     reference = platform.image(role)
+    progress.step(f"building {reference}")
     with translated(f"building {reference}"):
         events = engine.client.api.build(
             fileobj=io.BytesIO(context),
@@ -230,7 +255,7 @@ def _build(
             for line in event.get("stream", "").splitlines():
                 if line.strip():
                     said.append(line.rstrip())
-                    say(f"{reference}: {line.strip()}")
+                    progress.detail(f"{reference}: {line.strip()}")
             if "error" in event:
                 told = "\n".join(said[-SHOWN_OF_A_FAILED_BUILD:])
                 raise NotAvailable(f"building {reference} failed: {event['error'].strip()}\n{told}")

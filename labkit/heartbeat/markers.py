@@ -32,7 +32,7 @@ MARKERS: tuple[Marker, ...] = (
     _marker("restarting-locally", "labkit-monitor", r"starting apache2 here again", "no peer to hand over to"),
     _marker("monitor-tripped", "monit", r"process is not running|failed protocol test", "the monitor misses apache2"),
     _marker("standby-requested", "heartbeat", r"wants to go standby \[", "a node asks its peer to take resources"),
-    _marker("standby-refused", "heartbeat", r"Standby request cancelled|standby message .* ignored", "no hand-over"),
+    _marker("standby-refused", "heartbeat", r"Standby request cancelled|standby message .*ignored", "no hand-over"),
     _marker("stopping", "heartbeat", r"Heartbeat shutdown in progress", "the daemon was told to stop"),
     _marker("taking-over", "heartbeat", r"Resources being acquired from", "the survivor begins to take over"),
     _marker("giving-up", "ResourceManager", r"Releasing resource group", "a node stops its resources"),
@@ -79,6 +79,8 @@ def parse(line: str) -> LogLine | None:
         stamp = datetime.fromisoformat(found["stamp"])
     except ValueError:
         return None
+    if stamp.tzinfo is None:
+        return None  # RFC 3339 wants the offset; without it, the line is somebody else's
     wall_ns = int(stamp.timestamp()) * 1_000_000_000 + stamp.microsecond * 1000
     name = _PROGRAM.match(found["tag"])
     program = name["name"] if name else found["tag"]

@@ -13,11 +13,11 @@ NS_PER_MS = 1_000_000
 class Service:
     """The service between two instants.
 
-    `outage_ms` is the longest interval between the instants at which two consecutive good answers were in hand, if at
-    least one request was due or failed in between; 0.0 if no such interval exists. None if it was not measured: the
+    `outage_ms` is the longest interval between the instants at which two consecutive good answers were in hand, if a
+    failed request was due, or failed, in between; 0.0 if no such interval exists. None if it was not measured: the
     service was not there at the beginning, it did not come back before the end, or the probe fell silent.
-    `last_good` and `first_good` are the requests on either side of an outage, None without one. `server_before` is who
-    answered last before the beginning, `server_after` who answered last before the end, None if nobody did.
+    `last_good` and `first_good` are the requests on either side of an outage, None where there is none. `server_before`
+    is who answered last before the beginning, `server_after` who answered last before the end, None if nobody did.
     """
 
     outage_ms: float | None

@@ -53,6 +53,11 @@ class Network(_Model):
     )
     interface: Interface = Field("eth0", description="Name of the network interface inside the nodes.")
 
+    @property
+    def pool(self) -> IPv4Network:
+        """The subnet that the addresses are on at present: with `auto`, the default one."""
+        return DEFAULT_SUBNET if self.subnet == "auto" else self.subnet
+
 
 class Node(_Model):
     """One of the two cluster nodes."""
@@ -211,7 +216,7 @@ class Spec(_Model):
 
         ValueError if the prefix length differs.
         """
-        old = DEFAULT_SUBNET if self.network.subnet == "auto" else self.network.subnet
+        old = self.network.pool
         if old.prefixlen != subnet.prefixlen:
             raise ValueError(f"{subnet} has another prefix length than {old}")
         data = self.model_dump()
@@ -222,16 +227,20 @@ class Spec(_Model):
             node["address"] = move(node["address"], old, subnet)
         return self.model_validate(data)
 
-    def with_timing(self, keepalive: str | float | None = None, deadtime: str | float | None = None) -> "Spec":
-        """The same lab with other times, as the options `--keepalive` and `--deadtime` give them. None changes nothing.
+    def with_options(self, **options: str | float | bool | None) -> "Spec":
+        """The same lab with other values, as command-line options of these names give them. None changes nothing.
 
-        BadInput that names the option if Heartbeat would refuse the result.
+        Options: name, platform, profile, privileged, keepalive, deadtime. BadInput that names the option if the result
+        is not valid.
         """
-        options = {"keepalive": keepalive, "deadtime": deadtime}
         changed = {name: value for name, value in options.items() if value is not None}
         data = self.model_dump()
-        data["timing"].update(changed)
+        for name, value in changed.items():
+            (data["timing"] if name in Timing.model_fields else data)[name] = value
         try:
             return self.model_validate(data)
         except ValidationError as error:
-            raise bad_option(error, {("timing", name): f"--{name}" for name in changed}) from None
+            places: dict[tuple[str, ...], str] = {
+                (("timing", name) if name in Timing.model_fields else (name,)): f"--{name}" for name in changed
+            }
+            raise bad_option(error, places) from None

@@ -258,11 +258,11 @@ def test_subnet_auto_is_resolved_by_on_subnet(file: Path) -> None:
         spec.on_subnet(IPv4Network("10.0.0.0/16"))
 
 
-def test_with_timing_checks_again() -> None:
+def test_with_options_checks_again() -> None:
     """Times from the command line replace those of the spec and go through the same checks."""
-    spec = default().with_timing(keepalive="100ms", deadtime=0.5)
+    spec = default().with_options(keepalive="100ms", deadtime=0.5)
     assert (spec.timing.keepalive_ms, spec.timing.deadtime_ms) == (100, 500)
-    assert default().with_timing() == default()
+    assert default().with_options() == default()
 
 
 @pytest.mark.parametrize(
@@ -274,10 +274,10 @@ def test_with_timing_checks_again() -> None:
         ("x", "y", "--keepalive: 'x' is not a time"),
     ],
 )
-def test_with_timing_names_the_option(keepalive: str | None, deadtime: str | None, message: str) -> None:
+def test_with_options_names_the_option(keepalive: str | None, deadtime: str | None, message: str) -> None:
     """A refused time from the command line is reported under its option, not as a place in a file."""
     with pytest.raises(BadInput) as caught:
-        default().with_timing(keepalive, deadtime)
+        default().with_options(keepalive=keepalive, deadtime=deadtime)
     assert str(caught.value).startswith(message)
 
 

@@ -64,7 +64,7 @@ class Output:
 class Request:
     """One GET on a connection of its own."""
 
-    __slots__ = ("slot", "due_ns", "late_us", "sock", "sent", "answer", "deadline_ns")
+    __slots__ = ("answer", "deadline_ns", "due_ns", "late_us", "sent", "slot", "sock")
 
     def __init__(self, slot, due_ns, late_us, sock, deadline_ns):
         self.slot = slot
@@ -83,7 +83,7 @@ class Prober:
         self.out = out
         self.target = (address, port)
         self.request = (
-            "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: labkit\r\nConnection: close\r\n\r\n".format(path, address)
+            f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: labkit\r\nConnection: close\r\n\r\n"
         ).encode()
         self.cadence_ns = cadence_ns
         self.limit_ns = limit_ns
@@ -222,7 +222,7 @@ class ArpWatcher:
         if len(frame) < 42 or frame[28:32] != self.vip or frame[22:28] == self.own:
             return  # somebody else's address, or our own question
         kind = "gratuitous" if frame[38:42] == self.vip else "reply"
-        mac = ":".join("%02x" % byte for byte in frame[22:28])
+        mac = ":".join(f"{byte:02x}" for byte in frame[22:28])
         self.out.emit(event="arp", t_ns=stamp, mac=mac, kind=kind)
 
 

@@ -1,0 +1,59 @@
+"""The command line: arguments, printing and exit codes; nothing else prints or exits. Rank 11.
+
+common: what all commands share. labs: the lab by hand. experiments: failover and what became of it. show: tables and
+the timeline while it happens.
+"""
+
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import typer
+
+from labkit.cli import experiments, labs
+from labkit.cli.common import INTERRUPTED, complain
+from labkit.errors import BadInput, LabkitError
+
+# Click's own base of wrong use; typer carries Click inside from some version on, so it is found through typer.
+WrongUse: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="labkit",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A reproducible failover lab: a real Heartbeat pair, real faults, and what a client saw of them, to the "
+    "millisecond.\n\nExit codes: 0 as expected; 1 a check failed; 2 unknown (could not be judged); 3 wrong use or bad "
+    "input; 4 the environment cannot do it.",
+    epilog="Example: [bold]labkit lab[/bold] builds, starts, checks, fails over; [bold]labkit down[/bold] removes it.",
+)
+experiments.register(app)
+labs.register(app)
+
+
+def main() -> None:
+    """Entry point. Turns every error that labkit raises on purpose into one message and its exit code."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except WrongUse as error:
+        error.show()
+        sys.exit(BadInput.exit_code)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(INTERRUPTED)
+    except LabkitError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A polite kill cleans up as Ctrl-C does."""
+    raise KeyboardInterrupt

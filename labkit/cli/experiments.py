@@ -1,0 +1,225 @@
+"""Failover measured, and what became of it: lab, failover, faults, runs, report, judge."""
+
+import random
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from labkit import faults as found_faults
+from labkit import runner
+from labkit.cli.common import (
+    DeadtimeOption,
+    FileOption,
+    JsonOption,
+    KeepaliveOption,
+    LeastOption,
+    MirrorOption,
+    NameOption,
+    PlatformOption,
+    PortsOption,
+    ProfileOption,
+    RunsOption,
+    SubnetOption,
+    answer,
+    auto,
+    err,
+    lab_for,
+    leave,
+    out,
+    present_spec,
+    progress,
+    read_spec,
+    worst,
+)
+from labkit.cli.show import Timeline, findings, outcome
+from labkit.cluster import Lab, doctor, lifecycle
+from labkit.cluster.look import look
+from labkit.engine import Engine
+from labkit.errors import NotAvailable
+from labkit.judging import REPORT, judge
+from labkit.report import headline, verdict
+from labkit.store import RunFolder, runs
+
+GUIDE_SCENE = "apache-stop"
+
+FaultOption = Annotated[str, typer.Option("--fault", help="What to break; `labkit faults` lists it.")]
+TrialsOption = Annotated[int, typer.Option("--trials", min=1, max=10_000, help="How often.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Draws the instant of each fault. Default: a new one, kept in the result.")
+]
+RunArgument = Annotated[Path, typer.Argument(help="A run's folder; `labkit runs` lists them.")]
+RUNS = Path("runs")
+
+
+def _measure(lab: Lab, scenario: runner.Scenario, root: Path, console: Console, disposable: bool) -> dict[str, Any]:
+    """One run with its timeline on the console, judged. Whatever happens, what was measured is judged, too."""
+    timeline = Timeline(console, scenario.trials, lab.macs())
+    folder = RunFolder.create(root, scenario.fault.name)
+    try:
+        runner.run(lab, scenario, folder, timeline.watch, disposable)
+    finally:
+        if folder.history.exists():
+            result = judge(folder)
+    return result
+
+
+def failover(
+    fault: FaultOption = GUIDE_SCENE,
+    trials: TrialsOption = 1,
+    seed: SeedOption = None,
+    file: FileOption = None,
+    name: NameOption = None,
+    platform: PlatformOption = None,
+    profile: ProfileOption = None,
+    keepalive: KeepaliveOption = None,
+    deadtime: DeadtimeOption = None,
+    subnet: SubnetOption = None,
+    ports: PortsOption = None,
+    least: LeastOption = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab up that this command starts.")] = False,
+    root: RunsOption = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Breaks the pair and measures what a client sees, trial by trial; the lab is healed in between.
+
+    Uses the lab that is up, or starts one and removes it again. Other settings than those of the lab that is up restart
+    it. Example: labkit failover --fault node-kill --trials 5 --keepalive 200ms --deadtime 1
+    """
+    scenario = runner.Scenario(found_faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
+    engine = Engine.connect()
+    spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
+    options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
+    console = err if as_json else out
+    with progress(as_json) as shown, lab_for(engine, spec, options, shown, keep) as (lab, disposable):
+        result = _measure(lab, scenario, root, console, disposable)
+    if as_json:
+        answer(result)
+    else:
+        outcome(out, result, f"{result['run']}/{REPORT}")
+    leave(verdict(result))
+
+
+def lab(
+    file: FileOption = None,
+    platform: PlatformOption = None,
+    fault: FaultOption = GUIDE_SCENE,
+    trials: TrialsOption = 1,
+    subnet: SubnetOption = None,
+    ports: PortsOption = None,
+    mirror: MirrorOption = "",
+    remove: Annotated[bool, typer.Option("--down", help="Remove the lab at the end.")] = False,
+    root: RunsOption = RUNS,
+) -> None:
+    """The main job: doctor, build, up, check, failover, report. The lab stays up to go on with.
+
+    Example: labkit lab
+    """
+    scenario = runner.Scenario(found_faults.fault(fault), trials, random.randrange(2**31))
+    spec = read_spec(file, platform=platform)
+    with progress(False) as shown:
+        shown.step("looking at this host")
+        symptoms = doctor.examine(spec)
+        out.print(findings((one.check, one.state, one.detail) for one in symptoms))
+        if any(one.state == "missing" for one in symptoms):
+            raise NotAvailable("this host cannot run a lab; see what failed above")
+        engine = Engine.connect()
+        options = lifecycle.Options(
+            staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto", mirror=mirror
+        )
+        with lab_for(engine, spec, options, shown, keep=not remove) as (present, disposable):
+            shown.step("checking the pages")
+            sights = look(present)
+            out.print(findings((one.check, one.verdict, one.detail) for one in sights))
+            shown.step(f"forcing a failover: {scenario.fault.describe}")
+            result = _measure(present, scenario, root, out, disposable)
+    outcome(out, result, f"{result['run']}/{REPORT}")
+    if not remove:
+        out.print(
+            "The lab stays up: labkit status, labkit failover --fault node-kill, labkit ssh master-cluster; labkit down"
+        )
+    leave(worst([verdict(result), *(one.verdict for one in sights)]))
+
+
+def faults(as_json: JsonOption = False) -> None:
+    """What can be broken, and the outage that the guide's timing (keepalive 2, deadtime 5) predicts.
+
+    Example: labkit faults --json
+    """
+    spec = read_spec(None)
+    document = [
+        {
+            "name": one.name,
+            "describe": one.describe,
+            "expects_move": one.expects_move(spec),
+            "predicted_outage_ms": one.predict(spec),
+        }
+        for one in found_faults.all_faults().values()
+    ]
+    if as_json:
+        answer(document)
+    for row in () if as_json else document:
+        out.print(f"[bold]{row['name']:16}[/bold] {row['describe']}", soft_wrap=True)
+
+
+def stored(root: RunsOption = RUNS, as_json: JsonOption = False) -> None:
+    """The stored runs, the oldest first, each with its result in one sentence.
+
+    Example: labkit runs
+    """
+    document = []
+    for folder in runs(root):
+        result = folder.result()
+        told = (
+            {"verdict": verdict(result), "headline": headline(result)}
+            if result
+            else {"verdict": None, "headline": None}
+        )
+        document.append({"run": str(folder.path), **told})
+    if as_json:
+        answer(document)
+    for one in () if as_json else document:
+        out.print(
+            f"{one['run']}  {one['verdict'] or 'cut short'}  {one['headline'] or ''}", soft_wrap=True, markup=False
+        )
+    if not document and not as_json:
+        out.print(f"no runs under {root}; `labkit failover` makes one")
+
+
+def report(run: RunArgument, as_json: JsonOption = False) -> None:
+    """A stored run's result, and where its report lies.
+
+    Example: labkit report runs/20260102T030405Z-node-kill-1a2b
+    """
+    folder = RunFolder.open(run)
+    result = folder.result() or judge(folder)
+    if as_json:
+        answer(result)
+    else:
+        outcome(out, result, str(folder.path / REPORT))
+    leave(verdict(result))
+
+
+def judge_again(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Measures and judges a stored run again, from its history alone: neither the lab nor Docker is needed.
+
+    Example: labkit judge runs/20260102T030405Z-node-kill-1a2b
+    """
+    folder = RunFolder.open(run)
+    result = judge(folder)
+    if as_json:
+        answer(result)
+    else:
+        outcome(out, result, str(folder.path / REPORT))
+    leave(verdict(result))
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands, in the order in which --help lists them."""
+    app.command()(lab)
+    app.command()(failover)
+    app.command()(faults)
+    app.command("runs")(stored)
+    app.command()(report)
+    app.command("judge")(judge_again)

@@ -1,0 +1,149 @@
+"""What a person sees of a run: the timeline while it happens, and the table at its end."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from labkit.history import Event
+from labkit.plot import duration
+from labkit.report import headline
+from labkit.timing import MS
+
+SIGN = {
+    **{word: f"[green]{word}[/green]" for word in ("pass", "ok")},
+    **{word: f"[yellow]{word}[/yellow]" for word in ("unknown", "note")},
+    **{word: f"[red]{word.upper()}[/red]" for word in ("fail", "missing")},
+}
+markup = escape
+
+
+class Timeline:
+    """Prints a trial's steps as they happen, in ms after the fault. Told every event of the run.
+
+    A fault's own instant is known when injecting has ended, so what came in meanwhile is kept until then. A step that
+    repeats (a monitor that trips every second) is shown once.
+    """
+
+    def __init__(self, console: Console, trials: int, macs: dict[str, str]) -> None:
+        self._console = console
+        self._trials = trials
+        self._macs = macs
+        self._zero_ns: int | None = None
+        self._kept: list[tuple[int, str]] = []
+        self._said: set[str] = set()
+        self._client = ""
+        self._good_due_ns = 0
+
+    def watch(self, event: Event) -> None:
+        """Takes one event."""
+        kind = event["event"]
+        if kind == "trial-start":
+            self._zero_ns, self._kept, self._said, self._client = None, [], set(), ""
+            self._console.print(f"[bold]trial {event['trial']} of {self._trials}[/bold]")
+        elif kind == "fault":
+            self._fault(event)
+        elif kind == "log" and event["marker"]:
+            self._once(event["t_ns"], f"{event['node']}: {event['marker']}", event["text"])
+        elif kind == "request":
+            self._answer(event)
+        elif kind == "arp" and event["kind"] == "reply":
+            self._once(event["t_ns"], f"ARP: {self._macs.get(event['mac'], event['mac'])} answers for the VIP")
+        elif kind == "interrupted":
+            self._console.print(f"  [yellow]interrupted:[/yellow] {escape(event['reason'].splitlines()[0])}")
+
+    def _fault(self, event: Event) -> None:
+        if event["stage"] == "inject":
+            self._zero_ns = event["before_ns"]
+            width = (event["after_ns"] - event["before_ns"]) / MS
+            kept = [(t_ns, text) for t_ns, text in self._kept if t_ns >= event["before_ns"]]
+            self._kept = []
+            self._print(
+                self._zero_ns, f"[red]{event['fault']}[/red] on {event['node']} [dim](took {width:.0f} ms)[/dim]"
+            )
+            for t_ns, text in sorted(kept):
+                self._print(t_ns, text)
+        else:
+            self._said.clear()
+            self._print(event["after_ns"], f"[green]healed[/green]: {event['fault']} on {event['node']}")
+
+    def _answer(self, event: Event) -> None:
+        good = event["outcome"] == "good"
+        if good:
+            self._good_due_ns = max(self._good_due_ns, event["t_ns"])
+        elif event["t_ns"] < self._good_due_ns:
+            return  # a time-out, known only now, of a request that was due before service came back
+        state = f"good, {event['server']}" if good else str(event["outcome"])
+        if state == self._client or (not good and f"client: {state}" in self._said):
+            return
+        if good and self._client:  # service is back: the next failure is news again
+            self._said = {said for said in self._said if not said.startswith("client: ")}
+        self._client = state
+        colour = "green" if good else "yellow"
+        self._once(event["t_ns"] + event["took_us"] * 1000, f"client: {state}", colour=colour)
+
+    def _once(self, t_ns: int, what: str, detail: str = "", colour: str = "") -> None:
+        if what in self._said:
+            return
+        self._said.add(what)
+        text = f"[{colour}]{escape(what)}[/{colour}]" if colour else escape(what)
+        self._print(t_ns, f"{text}  [dim]{escape(detail)}[/dim]" if detail else text)
+
+    def _print(self, t_ns: int, text: str) -> None:
+        if self._zero_ns is None:
+            self._kept.append((t_ns, text))
+            return
+        after_ms = (t_ns - self._zero_ns) / MS
+        self._console.print(f"  {after_ms:+10.1f} ms  {text}", no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def findings(rows: Iterable[tuple[str, str, str]]) -> Table:
+    """Checks as a table: what, verdict or state, detail."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for what, verdict, detail in rows:
+        table.add_row(SIGN[verdict], escape(what), escape(detail))
+    return table
+
+
+def trials(result: dict[str, Any]) -> Table:
+    """A run's trials as a table, with the median where there are several."""
+    table = Table(title=f"{result['fault']}, {_conditions(result)}", title_justify="left")
+    for column in ("trial", "outage", "detection", "takeover", "two owners", "failback", "failed"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("served by")
+    for trial in result["trials"]:
+        table.add_row(
+            str(trial["number"]),
+            duration(trial["outage_ms"]),
+            *(duration(trial[f"{name}_ms"]) for name in ("detection", "takeover", "dual_owner", "failback_outage")),
+            f"{trial['requests_failed']}/{trial['requests']}",
+            f"{trial['server_before'] or 'nobody'} -> {trial['server_after'] or 'nobody'}",
+        )
+    if len(result["trials"]) > 1:
+        table.add_section()
+        medians = [
+            result["summary"][f"{name}_ms"]["median"] for name in ("outage", "detection", "takeover", "dual_owner")
+        ]
+        failback = result["summary"]["failback_outage_ms"]["median"]
+        table.add_row("median", *map(duration, medians), duration(failback), "", "")
+    return table
+
+
+def _conditions(result: dict[str, Any]) -> str:
+    timing = result["timing"]
+    said = (
+        f"{result['platform']}, {result['network']} network, {result['profile']} profile,"
+        f" keepalive {duration(timing['keepalive_ms'])}, deadtime {duration(timing['deadtime_ms'])}"
+    )
+    band = result["predicted"]["outage_ms"]
+    return f"{said}, predicted outage {duration(band[0])} to {duration(band[1])}" if band else said
+
+
+def outcome(console: Console, result: dict[str, Any], report: str) -> None:
+    """The end of a run: table, checks, the sentence that sums it up, and where the rest lies."""
+    console.print(trials(result))
+    console.print(findings((one["check"], one["verdict"], one["detail"]) for one in result["checks"]))
+    console.print(f"[bold]{escape(headline(result))}[/bold]", soft_wrap=True)
+    console.print(f"report: {escape(report)}", soft_wrap=True)

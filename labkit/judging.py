@@ -1,0 +1,28 @@
+"""A run folder judged: history -> result, checks and reports, needing neither Docker nor the lab. Rank 9.
+
+The runner writes what happened; this reads it. Judging an old run again replaces its result and reports.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from labkit import checks, history, report
+from labkit.measure import result
+from labkit.store import RESULT, RunFolder
+
+REPORT = "report.html"
+
+
+def judge(folder: RunFolder) -> dict[str, Any]:
+    """Measures and judges a run, and writes result.json, report.html, report.md and junit.xml. Returns the result.
+
+    Raises BadInput, with file and line, for a history that cannot be read.
+    """
+    events = history.read(folder.history)
+    document = result(events, run=str(folder.path))
+    document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
+    folder.write_json(RESULT, document)
+    folder.write(REPORT, report.render_html(document, events, folder.rendered()))
+    folder.write("report.md", report.render_markdown(document, events))
+    folder.write("junit.xml", report.junit_xml(document))
+    return document
