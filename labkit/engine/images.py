@@ -175,7 +175,7 @@ def _bootstrap_lacks(platform: Platform) -> str:
     if shutil.which("mmdebstrap") is None:
         return f"mmdebstrap is not installed here (`apt-get install mmdebstrap {platform.keyring_package}`)"
     if not Path(platform.keyring).exists():
-        return f"the keyring of its archive is not installed here (`apt-get install {platform.keyring_package}`)"
+        return f"the keyring of its archive, {platform.keyring}, is not on this host (package {platform.keyring_package})"
     return ""
 
 

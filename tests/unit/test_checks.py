@@ -96,12 +96,18 @@ def test_a_move_is_judged_by_what_the_fault_should_do(
         ([900, 1490], "pass"),
         ([1511, 1900], "fail"),
         ([900, 1489], "fail"),
-        (None, "unknown"),
     ],
 )
-def test_the_band_holds_to_one_cadence(band: list[float] | None, verdict: str) -> None:
+def test_the_band_holds_to_one_cadence(band: list[float], verdict: str) -> None:
     """An outage of 1,500 ms that is known to 10 ms."""
     assert verdicts([run_event(predicted={"outage_ms": band}), *failover()])["within-predicted-band"] == verdict
+
+
+def test_a_fault_without_a_prediction_is_not_held_to_one() -> None:
+    """The check says nothing where nothing is predicted, and is unknown where the run does not say."""
+    without = {key: value for key, value in run_event().items() if key != "predicted"}
+    assert "within-predicted-band" not in verdicts([run_event(predicted={"outage_ms": None}), *failover()])
+    assert verdicts([without, *failover()])["within-predicted-band"] == "unknown"
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0, "pass"), (10, "pass"), (11, "fail")])

@@ -15,13 +15,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "labkit"
 RANKS: dict[str, float] = {
     name: rank
     for rank, names in {
-        0: "__init__ errors",
+        0: "__init__ errors progress",
         0.5: "timing plugins resources",
         1: "heartbeat history",
         1.5: "spec",
         2: "render platforms",
+        2.5: "compose",
         3: "engine",
-        4: "cluster probe",
+        4: "cluster",
+        4.5: "probe",
         5: "faults",
         6: "store",
         6.5: "runner",
@@ -29,8 +31,10 @@ RANKS: dict[str, float] = {
         8: "checks",
         9: "plot",
         9.5: "report",
+        9.8: "judging",
         10: "guide exercise",
-        11: "cli __main__",
+        11: "cli",
+        11.5: "__main__",
     }.items()
     for name in names.split()
 }
