@@ -1,8 +1,10 @@
 """Where images/ and compose/ are: at the top of a checkout, or inside an installed package.
 
-The wheel carries both folders under labkit/_data, so that `pip install` alone is enough.
+The wheel carries both folders under labkit/_data, so that `pip install` alone is enough. And where a user's labs keep
+what they need on this machine.
 """
 
+import os
 from pathlib import Path
 
 from labkit.errors import NotAvailable
@@ -28,3 +30,9 @@ def _find(name: str) -> Path:
             return place
     sought = " and ".join(str(place) for place in places)
     raise NotAvailable(f"labkit's own folder {name}/ is missing (sought {sought}): install heartbeat-labkit again")
+
+
+def state_dir() -> Path:
+    """Where this user's labs keep what outlives a command: a folder for each lab, `.`-folders for work in progress."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "labkit"

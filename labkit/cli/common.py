@@ -19,6 +19,7 @@ from labkit.engine import Engine
 from labkit.errors import BadInput
 from labkit.progress import Silent
 from labkit.spec import Spec
+from labkit.timing import SECOND, now_ns
 
 INTERRUPTED = 130
 EXIT = {"pass": 0, "fail": 1, "unknown": 2}
@@ -65,23 +66,27 @@ def _plain(text: str) -> str:
 
 
 class Printed:
-    """Progress on a terminal: steps stay, details pass by in one line. Elsewhere steps only, unless all is wanted."""
+    """Progress: steps stay. Details pass by in one line of a terminal; elsewhere one is printed now and then, or all."""
+
+    EVERY_S = 2.0
 
     def __init__(self, console: Console, everything: bool = False) -> None:
         self._console = console
         self._everything = everything
         self._status: Status | None = None
+        self._next_ns = 0
         self._lock = threading.Lock()
 
     def step(self, text: str) -> None:
         self._console.print(f"[cyan]*[/cyan] {_plain(text)}", soft_wrap=True)
 
     def detail(self, text: str) -> None:
-        if self._everything or not self._console.is_terminal:
-            if self._everything or ": Step " in text:
-                self._console.print(f"  {_plain(text)}", style="dim", soft_wrap=True)
-            return
         with self._lock:
+            if self._everything or not self._console.is_terminal:
+                if self._everything or now_ns() >= self._next_ns:
+                    self._next_ns = now_ns() + int(self.EVERY_S * SECOND)
+                    self._console.print(f"  {_plain(text)}", style="dim", soft_wrap=True)
+                return
             line = _plain(text[: self._console.width - 4])
             if self._status is None:
                 self._status = self._console.status(line)

@@ -1,10 +1,10 @@
 """SSH into the nodes: a key of the lab's own, and a configuration that pins the nodes' host keys."""
 
-import os
 import shutil
 from pathlib import Path
 
-from labkit.engine import Container, Placed
+from labkit.engine import Container, Leftover, Placed
+from labkit.resources import state_dir
 
 KEY_IN_CLIENT = "/root/.ssh/id_ed25519"
 AUTHORIZED = "/root/.ssh/authorized_keys"
@@ -12,8 +12,7 @@ AUTHORIZED = "/root/.ssh/authorized_keys"
 
 def folder(lab: str) -> Path:
     """Where a lab's key and SSH configuration lie on this machine."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "labkit" / lab
+    return state_dir() / lab
 
 
 def make_key(client: Container, nodes: dict[str, Container]) -> None:
@@ -49,6 +48,12 @@ def write_config(lab: str, client: Container, nodes: dict[str, Container], ports
     return config
 
 
-def forget(lab: str) -> None:
-    """Removes what write_config() wrote."""
-    shutil.rmtree(folder(lab), ignore_errors=True)
+def folders(lab: str | None) -> list[Leftover]:
+    """The lab's folder, or with None every lab's, and what a killed build left beside them."""
+    found = sorted(state_dir().glob("*" if lab is None else lab))
+    return [Leftover("folder", str(place), place.name) for place in found]
+
+
+def forget(found: Leftover) -> None:
+    """Removes such a folder."""
+    shutil.rmtree(found.name, ignore_errors=True)

@@ -286,7 +286,9 @@ def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftove
     Nothing but labels is needed: no file, no earlier success.
     """
     found = leftovers(engine, name)
-    of_kind = {kind: [one for one in found if one.kind == kind] for kind in ("container", "network", "host link")}
+    of_kind = {
+        kind: [one for one in found if one.kind == kind] for kind in ("container", "network", "host link", "folder")
+    }
     if found:
         progress.step(f"removing {', '.join(one.name for one in found)}")
     containers = create.find_containers(engine, name)
@@ -295,8 +297,8 @@ def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftove
     for one in of_kind["network"]:
         network.remove_network(engine, one.name)
     network.remove_links(engine, helper_image(engine), of_kind["host link"])
-    for lab in {one.lab for one in found} | ({name} if name else set()):
-        access.forget(lab)
+    for one in of_kind["folder"]:
+        access.forget(one)
     return found
 
 
@@ -306,7 +308,7 @@ def leftovers(engine: Engine, name: str | None) -> list[Leftover]:
     found = [Leftover("container", one.name, one.labels[LABEL]) for one in containers]
     image = helper_image(engine)  # without any of labkit's images no link was ever made
     links = network.host_links(engine, image, name) if image else []
-    return found + network.find_networks(engine, name) + links
+    return found + network.find_networks(engine, name) + links + access.folders(name)
 
 
 def helper_image(engine: Engine) -> str:

@@ -19,7 +19,7 @@ from labkit.engine.client import Engine, translated
 from labkit.errors import LabkitError, NotAvailable
 from labkit.platforms import Platform, candidates
 from labkit.progress import Progress
-from labkit.resources import images_dir
+from labkit.resources import images_dir, state_dir
 
 ROLES = ("node", "client")
 CONTENT = "labkit.content"  # label: digest of the build context that an image was made from
@@ -175,7 +175,9 @@ def _bootstrap_lacks(platform: Platform) -> str:
     if shutil.which("mmdebstrap") is None:
         return f"mmdebstrap is not installed here (`apt-get install mmdebstrap {platform.keyring_package}`)"
     if not Path(platform.keyring).exists():
-        return f"the keyring of its archive, {platform.keyring}, is not on this host (package {platform.keyring_package})"
+        return (
+            f"the keyring of its archive, {platform.keyring}, is not on this host (package {platform.keyring_package})"
+        )
     return ""
 
 
@@ -195,7 +197,8 @@ _NO_DOCUMENTATION = [
 
 def _bootstrap(engine: Engine, platform: Platform, reference: str, progress: Progress, mirror: str) -> None:
     """Makes the base image from the distribution's own archive. Raises _NoBase with the tool's output if that fails."""
-    with tempfile.TemporaryDirectory(prefix="labkit-base-") as folder:
+    state_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".base-", dir=state_dir()) as folder:
         archive = Path(folder) / "base.tar"
         command = [
             "mmdebstrap",
