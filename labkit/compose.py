@@ -12,6 +12,7 @@ from labkit.render import AUTHKEY_PLACEHOLDER, Samples, node_files
 from labkit.spec import Spec
 
 NAME = "compose"  # of the default lab in compose/: a lab of `labkit up` has another name, so neither finds the other
+PLATFORM = "debian-12"  # of that lab: its samples are the ones in compose/
 
 
 def files(spec: Spec, samples: Samples, platform: str, capabilities: Sequence[str]) -> dict[str, str]:

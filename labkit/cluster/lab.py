@@ -158,7 +158,8 @@ class Lab:
 
     def tails(self) -> str:
         """The end of each node's log, for errors."""
-        return "\n".join(f"--- {name}\n{container.log_tail()}" for name, container in self.nodes.items())
+        told = {name: "(gone)" if node.state() == "gone" else node.log_tail() for name, node in self.nodes.items()}
+        return "\n".join(f"--- {name}\n{tail}" for name, tail in told.items())
 
     # What a run keeps
 
@@ -192,17 +193,25 @@ class Lab:
         """Waits for a state of the nodes. Raises Unsettled on time-out and at once if a node died."""
 
         def look() -> dict[str, NodeStatus]:
-            statuses = self.statuses()
-            dead = [name for name, status in statuses.items() if not status.running]
-            if dead:
-                raise Unsettled(f"{', '.join(dead)} stopped while waiting until {what}\n{self.tails()}")
-            return statuses
+            self._nobody_died(what)
+            return self.statuses()
 
         wait_until(look, done, timeout_s, what, self.tails)
 
     def await_page(self, address: str, what: str, timeout_s: float = CALM_S) -> None:
-        """Waits until the client gets a page from an address."""
-        wait_until(lambda: self.answers(address), bool, timeout_s, what, self.tails)
+        """Waits until the client gets a page from an address. Raises Unsettled on time-out, at once if a node died."""
+
+        def look() -> bool:
+            self._nobody_died(what)
+            return self.answers(address)
+
+        wait_until(look, bool, timeout_s, what, self.tails)
+
+    def _nobody_died(self, what: str) -> None:
+        """A node that was never started is not dead."""
+        dead = [name for name, container in self.nodes.items() if container.state() in ("exited", "dead", "gone")]
+        if dead:
+            raise Unsettled(f"{' and '.join(dead)} stopped while waiting until {what}\n{self.tails()}")
 
     # Back to the starting state
 

@@ -58,6 +58,8 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
         progress.step(f"the lab {spec.name!r} is up already")
         _await_ready(present, options, Start(present), now_ns())
         return Start(present)
+    if present is not None:
+        progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
     remove(engine, spec.name, progress)
     if options.auto_subnet or spec.network.subnet == "auto":
         spec = spec.on_subnet(network.free_subnet(engine, spec.network.pool))
@@ -75,7 +77,7 @@ def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     parts = [*lab.nodes.values(), lab.client, lab.gateway]
     return (
         lab.spec == asked
-        and lab.platform == found.platform.name
+        and lab.images() == found.digests
         and (lab.client.labels[BARE] == "yes") == options.bare
         and all(part.state() == "running" for part in parts)
     )
