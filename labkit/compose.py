@@ -32,26 +32,13 @@ def files(spec: Spec, samples: Samples, platform: str, capabilities: Sequence[st
         # In place of the key `name`, which Compose 1.29 does not know.
         ".env": f"COMPOSE_PROJECT_NAME=labkit-{spec.name}\n",
         "compose.yaml": environment.get_template("compose.yaml").render(
-            spec=spec, name=spec.name, platform=platform, capabilities=capabilities, forwards=forwards(spec)
+            spec=spec, name=spec.name, platform=platform, capabilities=capabilities, forwards=spec.forwards
         ),
     }
     for node in spec.nodes:
         for file in node_files(spec, samples, AUTHKEY_PLACEHOLDER, node):
             found[f"{node}{file.path}"] = file.text
     return found
-
-
-def forwards(spec: Spec) -> dict[int, str]:
-    """Port of the host's loopback, and of the gateway -> where in the lab it leads."""
-    first, second = (node.address for node in spec.nodes.values())
-    ports = spec.ports
-    return {
-        ports.first_http: f"{first}:80",
-        ports.second_http: f"{second}:80",
-        ports.vip_http: f"{spec.network.vip}:80",
-        ports.first_ssh: f"{first}:22",
-        ports.second_ssh: f"{second}:22",
-    }
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:

@@ -1,12 +1,14 @@
-"""The lab by hand: doctor, build, up, status, check, logs, shell, ssh, down, gc, platforms, schema."""
+"""The lab by hand: doctor, build, up, status, check, logs, shell, ssh, down, gc, platforms, compose, schema."""
 
 import os
 import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from labkit import compose as compose_file
 from labkit import platforms as found_platforms
 from labkit import spec as specs
 from labkit.cli.common import (
@@ -33,8 +35,10 @@ from labkit.cli.show import findings, markup
 from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
-from labkit.engine import Engine, images
+from labkit.cluster.making import image_samples
+from labkit.engine import Engine, grants, images
 from labkit.errors import NotAvailable
+from labkit.resources import compose_dir
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
 UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
@@ -246,13 +250,15 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Removes what killed runs left behind, found by label alone: containers, networks, links on the host.
+    """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up are removed, too. Images and stored runs stay. Example: labkit gc --dry-run
+    Labs that are up and whole stay, and so do images and stored runs. Example: labkit gc --dry-run
     """
     engine = Engine.connect()
     with progress(as_json) as shown:
-        found = lifecycle.leftovers(engine, name) if dry_run else lifecycle.remove(engine, name, shown)
+        found = lifecycle.leftovers(engine, name, spare_whole_labs=not everything and name is None)
+        if not dry_run:
+            lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)
     elif dry_run or not found:
@@ -274,6 +280,26 @@ def platforms(as_json: JsonOption = False) -> None:
         out.print(f"{one['name']:14} {one['title']}")
 
 
+def compose(
+    file: FileOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Where to. Default: compose/ of this checkout.")
+    ] = None,
+) -> None:
+    """Writes the lab as a Compose file, for those who want plain `docker compose up`.
+
+    Example: labkit compose --file lab.yaml --folder /tmp/mine
+    """
+    spec = read_spec(file, name=None if file else compose_file.NAME)
+    engine = Engine.connect()
+    with progress(False) as shown:
+        built = images.ensure(engine, compose_file.PLATFORM, shown)
+    files = compose_file.files(spec, image_samples(engine, built.node, spec.name), built.platform.name, grants.LEAST)
+    place = folder or compose_dir()
+    compose_file.write(place, files)
+    out.print(f"{len(files)} files written to {markup(str(place))}; see its README.md")
+
+
 def schema() -> None:
     """The JSON schema of lab.yaml, for editors.
 
@@ -284,5 +310,5 @@ def schema() -> None:
 
 def register(app: typer.Typer) -> None:
     """Adds the commands, in the order in which --help lists them."""
-    for command in (doctor, build, up, status, check, logs, shell, ssh, down, gc, platforms, schema):
+    for command in (doctor, build, up, status, check, logs, shell, ssh, down, gc, platforms, compose, schema):
         app.command()(command)

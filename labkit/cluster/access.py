@@ -54,6 +54,6 @@ def folders(lab: str | None) -> list[Leftover]:
     return [Leftover("folder", str(place), place.name) for place in found]
 
 
-def forget(found: Leftover) -> None:
+def forget(path: str) -> None:
     """Removes such a folder."""
-    shutil.rmtree(found.name, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)

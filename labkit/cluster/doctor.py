@@ -84,7 +84,8 @@ def _macvlan(engine: Engine, image: str) -> Symptom:
     except LabkitError as error:
         return Symptom("macvlan", "note", f"cannot be had, a bridge network takes its place: {error}")
     finally:
-        network.remove_links(engine, image, network.host_links(engine, image, "doctor"))
+        links = network.host_links(engine, image, "doctor")
+        network.remove_links(engine, image, [link.name for link in links])
     return Symptom("macvlan", "ok", "works")
 
 

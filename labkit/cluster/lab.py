@@ -83,6 +83,11 @@ class Lab:
     def vip(self) -> str:
         return str(self.spec.network.vip)
 
+    @property
+    def whole(self) -> bool:
+        """Whether all its parts run."""
+        return all(part.state() == "running" for part in (*self.nodes.values(), self.client, self.gateway))
+
     def node(self, name: str) -> Container:
         """Raises BadInput, with the valid names, for no such node."""
         if name not in self.nodes:
@@ -233,7 +238,8 @@ class Lab:
                 f"the VIP is back on {preferred}",
             )
         self._start_services()  # giving resources back stops apache2 on the node that gave them
-        self.await_pages()
+        self.await_page(self.vip, "the VIP answers")
+        self.await_own_pages()
 
     def _start_services(self) -> None:
         for name in self.nodes:
@@ -243,9 +249,8 @@ class Lab:
             if not status.apache2:
                 self.act(name, commands.APACHE_INIT, "start")
 
-    def await_pages(self) -> None:
-        """Waits until the VIP and each node's own address give a page."""
-        self.await_page(self.vip, "the VIP answers")
+    def await_own_pages(self) -> None:
+        """Waits until each node's own address gives a page."""
         for name, node in self.spec.nodes.items():
             self.await_page(str(node.address), f"{name} serves its own page")
 

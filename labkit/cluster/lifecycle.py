@@ -1,50 +1,30 @@
 """Making a lab, finding it again by its labels, and leaving nothing behind."""
 
-import gzip
 import json
-import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 
 from labkit.cluster import access
-from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
-from labkit.engine import LABEL, Container, Engine, Leftover, Placed, create, grants, images, network
-from labkit.errors import LabkitError, NotAvailable
-from labkit.heartbeat import commands
+from labkit.cluster.lab import Lab
+from labkit.cluster.making import (
+    BARE,
+    GRANT,
+    NETWORK,
+    PLATFORM,
+    SPEC,
+    Options,
+    Start,
+    await_ready,
+    make,
+    samples,
+    start,
+)
+from labkit.engine import LABEL, Container, Engine, Leftover, create, images, network
+from labkit.errors import NotAvailable
 from labkit.progress import Progress, Silent
-from labkit.render import File, Samples, node_files
 from labkit.spec import Spec
-from labkit.timing import MS, now_ns
 
-SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
-NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
-MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
-DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to bring a lab up, beyond what it is.
-
-    staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
-    installed and not configured. auto_ports, auto_subnet: free ones in place of the spec's. mirror, rebuild: see
-    engine.images.
-    """
-
-    staged: bool = True
-    bare: bool = False
-    auto_ports: bool = False
-    auto_subnet: bool = False
-    mirror: str = ""
-    rebuild: bool = False
-
-
-@dataclass
-class Start:
-    """How a lab came up. milestones_ms: after the first node's start; empty if it was up already."""
-
-    lab: Lab
-    milestones_ms: dict[str, float] = field(default_factory=dict)
+__all__ = ["Options", "Start", "clear", "find", "helper_image", "leftovers", "remove", "require", "samples", "up"]
 
 
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
@@ -56,7 +36,7 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     present = find(engine, spec.name)
     if present is not None and _is(present, spec, found, options):
         progress.step(f"the lab {spec.name!r} is up already")
-        _await_ready(present, options, Start(present), now_ns())
+        await_ready(present, options)
         return Start(present)
     if present is not None:
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
@@ -64,7 +44,7 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     if options.auto_subnet or spec.network.subnet == "auto":
         spec = spec.on_subnet(network.free_subnet(engine, spec.network.pool))
     try:
-        return _make(engine, spec, found, options, progress)
+        return start(make(engine, spec, found, options, progress), options, progress)
     except BaseException:
         progress.step("removing what was made so far")
         remove(engine, spec.name, Silent())
@@ -74,186 +54,12 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
 def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     """Whether the lab that is up is the one asked for, and all of it runs."""
     asked = spec.on_subnet(lab.spec.network.pool) if options.auto_subnet or spec.network.subnet == "auto" else spec
-    parts = [*lab.nodes.values(), lab.client, lab.gateway]
     return (
         lab.spec == asked
         and lab.images() == found.digests
         and (lab.client.labels[BARE] == "yes") == options.bare
-        and all(part.state() == "running" for part in parts)
+        and lab.whole
     )
-
-
-def _make(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Start:
-    lab_name = spec.name
-    outside = _ports(spec)
-    if not options.auto_ports:
-        create.require_free_ports(engine, list(outside.values()))
-    with ThreadPoolExecutor(2) as pool:
-        granting = pool.submit(grants.most, engine, found.client, lab_name) if spec.privileged else None
-        linking = pool.submit(_parent, engine, spec, found.client, progress)
-        grant = granting.result() if granting else grants.least()
-        parent = linking.result()
-    if grant.remark:
-        progress.step(grant.remark)
-    kind = network.BRIDGE if parent is None else network.MACVLAN
-
-    net, access_net = network_name(lab_name), helper_name(lab_name, "access")
-    network.make_network(engine, lab_name, net, spec.network.pool, parent)
-    network.make_access_network(engine, lab_name, access_net)
-    about = {
-        SPEC: spec.model_dump_json(),
-        PLATFORM: found.platform.name,
-        NETWORK: kind,
-        GRANT: grant.name,
-        BARE: "yes" if options.bare else "no",
-    }
-    client = create.container(
-        engine,
-        found.client,
-        helper_name(lab_name, "client"),
-        net,
-        str(spec.network.client),
-        {**engine.labels(lab_name, "client"), **about},
-        "client",
-        cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
-        cpu_shares=MEASURING_SHARES,
-    )
-    nodes = {
-        name: create.container(
-            engine,
-            found.node,
-            container_name(lab_name, name),
-            net,
-            str(node.address),
-            engine.labels(lab_name, "node"),
-            name,
-            sysctls=NO_FORWARDING,
-            ulimits=[create.descriptors(DESCRIPTORS)],
-            **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
-            **grant.options,
-        )
-        for name, node in spec.nodes.items()
-    }
-    gateway = create.container(
-        engine,
-        found.client,
-        helper_name(lab_name, "gateway"),
-        access_net,
-        None,
-        engine.labels(lab_name, "gateway"),
-        "gateway",
-        ["/usr/lib/labkit/forward", *(f"{port}={target}" for port, target in _targets(spec).items())],
-        sysctls=NO_FORWARDING,
-        ports=create.loopback({port: None if options.auto_ports else port for port in outside.values()}),
-    )
-    create.join(engine, net, gateway, str(spec.network.gateway))
-    lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)
-    return _start(lab, options, progress)
-
-
-def _start(lab: Lab, options: Options, progress: Progress) -> Start:
-    start = Start(lab)
-    with ThreadPoolExecutor(3) as pool:
-        opening = pool.submit(lab.gateway.start)
-        lab.client.start()
-        if not options.bare:
-            _configure(lab)
-        access.make_key(lab.client, lab.nodes)
-        begun = now_ns()
-        first, second = lab.nodes.values()
-        progress.step(f"starting {first.host_name}" + ("" if options.staged else f" and {second.host_name}"))
-        starting = [pool.submit(first.start)]
-        if options.staged and not options.bare:
-            starting[0].result()
-            lab.await_page(lab.vip, "the VIP answers from the first node")
-            _milestone(start, "vip", begun)
-            progress.step(
-                f"the VIP answers after {start.milestones_ms['vip'] / 1000:.1f} s; starting {second.host_name}"
-            )
-        starting.append(pool.submit(second.start))
-        for one in (*starting, opening):
-            one.result()
-    _await_ready(lab, options, start, begun)
-    inside = lab.gateway.published()
-    ssh_ports = (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh)
-    ssh = {node: inside[port] for node, port in zip(lab.nodes, ssh_ports, strict=True)}
-    access.write_config(lab.name, lab.client, lab.nodes, ssh)
-    return start
-
-
-def _await_ready(lab: Lab, options: Options, start: Start, begun: int) -> None:
-    if options.bare:
-        for node in lab.spec.nodes.values():
-            lab.await_page(str(node.address), f"{node.address} serves its page")
-    else:
-        lab.await_nodes(joined, "both nodes hear each other")
-        lab.await_page(lab.vip, "the VIP answers")
-        start.milestones_ms.setdefault("vip", (now_ns() - begun) / MS)
-        lab.await_pages()
-    _milestone(start, "ready", begun)
-
-
-def _milestone(start: Start, name: str, begun: int) -> None:
-    start.milestones_ms[name] = (now_ns() - begun) / MS
-
-
-def _parent(engine: Engine, spec: Spec, image: str, progress: Progress) -> str | None:
-    """The link that the lab's macvlan hangs on, or None where macvlan cannot be had."""
-    if spec.network.parent is not None:
-        progress.step(
-            f"WARNING: the lab is joined to {spec.network.parent}, and everybody there sees its traffic and its VIP"
-        )
-        return spec.network.parent
-    try:
-        return network.make_links(engine, image, spec.name)
-    except NotAvailable as error:
-        progress.step(f"macvlan cannot be had on the engine's host, a bridge network takes its place ({error})")
-        return None
-
-
-def _configure(lab: Lab) -> None:
-    """Renders each node's files from its own samples and puts them there."""
-    key = secrets.token_hex(20)
-    for name, container in lab.nodes.items():
-        files = node_files(lab.spec, samples(container), key, name)
-        container.put([_placed(file) for file in files])
-
-
-def _placed(file: File) -> Placed:
-    return Placed(file.path, file.text.encode(), file.mode)
-
-
-def samples(container: Container) -> Samples:
-    """The sample files of the image that a container was made from, compressed or not."""
-
-    def text(path: str) -> str:
-        for name, decode in ((f"{path}.gz", gzip.decompress), (path, bytes)):
-            try:
-                return decode(container.get(name)).decode("utf-8")
-            except LabkitError:
-                continue
-        raise LabkitError(f"the image has no sample {path}; rebuild it with `labkit build --rebuild`")
-
-    ha_cf, haresources, authkeys = (text(f"{commands.SAMPLES}/{name}") for name in ("ha.cf", "haresources", "authkeys"))
-    return Samples(ha_cf, haresources, authkeys, text(commands.INDEX_HTML))
-
-
-def _ports(spec: Spec) -> dict[str, int]:
-    """Ports on the host as the spec has them, by name."""
-    return dict(spec.ports.model_dump())
-
-
-def _targets(spec: Spec) -> dict[int, str]:
-    """Port of the gateway -> where in the lab it leads. It listens on the ports that the spec wants outside."""
-    first, second = (str(node.address) for node in spec.nodes.values())
-    ports = spec.ports
-    return {
-        ports.first_http: f"{first}:80",
-        ports.second_http: f"{second}:80",
-        ports.vip_http: f"{spec.network.vip}:80",
-        ports.first_ssh: f"{first}:22",
-        ports.second_ssh: f"{second}:22",
-    }
 
 
 def find(engine: Engine, name: str) -> Lab | None:
@@ -290,29 +96,48 @@ def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftove
     Nothing but labels is needed: no file, no earlier success.
     """
     found = leftovers(engine, name)
-    of_kind = {
-        kind: [one for one in found if one.kind == kind] for kind in ("container", "network", "host link", "folder")
-    }
-    if found:
-        progress.step(f"removing {', '.join(one.name for one in found)}")
-    containers = create.find_containers(engine, name)
-    with ThreadPoolExecutor(len(containers) or 1) as pool:
-        list(pool.map(Container.remove, containers))
-    for one in of_kind["network"]:
-        network.remove_network(engine, one.name)
-    network.remove_links(engine, helper_image(engine), of_kind["host link"])
-    for one in of_kind["folder"]:
-        access.forget(one)
+    clear(engine, found, progress)
     return found
 
 
-def leftovers(engine: Engine, name: str | None) -> list[Leftover]:
-    """Everything with the lab's label, or with None with any lab's: what remove() would remove."""
+def clear(engine: Engine, found: list[Leftover], progress: Progress) -> None:
+    """Removes what was found; what is gone by now is no error."""
+    if not found:
+        return
+    progress.step(f"removing {', '.join(one.name for one in found)}")
+    of_kind: dict[str, list[str]] = {}
+    for one in found:
+        of_kind.setdefault(one.kind, []).append(one.name)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(create.remove_container, engine), of_kind.get("container", ())))
+    for name in of_kind.get("network", ()):
+        network.remove_network(engine, name)
+    for name in of_kind.get("volume", ()):
+        create.remove_volume(engine, name)
+    network.remove_links(engine, helper_image(engine), of_kind.get("host link", ()))
+    for name in of_kind.get("folder", ()):
+        access.forget(name)
+
+
+def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) -> list[Leftover]:
+    """Everything with the lab's label, or with None with any lab's.
+
+    spare_whole_labs: leaves out labs that are up with all their parts running, so that what remains was left by a
+    command that was killed, or belongs to one that is at work this very moment.
+    """
     containers = create.find_containers(engine, name)
-    found = [Leftover("container", one.name, one.labels[LABEL]) for one in containers]
     image = helper_image(engine)  # without any of labkit's images no link was ever made
-    links = network.host_links(engine, image, name) if image else []
-    return found + network.find_networks(engine, name) + links + access.folders(name)
+    found = [
+        *(Leftover("container", one.name, one.labels[LABEL]) for one in containers),
+        *network.find_networks(engine, name),
+        *create.find_volumes(engine, name),
+        *(network.host_links(engine, image, name) if image else ()),
+        *access.folders(name),
+    ]
+    if spare_whole_labs:
+        labs = {one.lab: find(engine, one.lab) for one in found}
+        found = [one for one in found if (lab := labs[one.lab]) is None or not lab.whole]
+    return found
 
 
 def helper_image(engine: Engine) -> str:

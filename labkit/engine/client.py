@@ -54,7 +54,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing with labkit's label: kind is container, network, host link or folder."""
+    """One thing with labkit's label: kind is container, network, volume, host link or folder."""
 
     kind: str
     name: str

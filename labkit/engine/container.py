@@ -50,7 +50,7 @@ class Container:
 
     @property
     def role(self) -> str:
-        return str(self.sdk.labels[ROLE])
+        return str(self.sdk.labels.get(ROLE, ""))
 
     @property
     def image(self) -> str:

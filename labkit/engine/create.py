@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import docker.errors
 from docker.types import Ulimit
 
-from labkit.engine.client import Engine, translated
+from labkit.engine.client import LABEL, Engine, Leftover, translated
 from labkit.engine.container import Container
 from labkit.errors import NotAvailable
 
@@ -49,6 +51,25 @@ def find_containers(engine: Engine, lab: str | None) -> list[Container]:
     with translated("listing containers"):
         found = engine.client.containers.list(all=True, filters=engine.filters(lab), ignore_removed=True)
     return [Container(one) for one in found]
+
+
+def remove_container(engine: Engine, name: str) -> None:
+    """Ends and removes it; it may be gone already."""
+    with translated(f"removing {name}"), suppress(docker.errors.NotFound):
+        Container(engine.client.containers.get(name)).remove()
+
+
+def find_volumes(engine: Engine, lab: str | None) -> list[Leftover]:
+    """The volumes of one lab or of all: plain Compose makes one."""
+    with translated("listing volumes"):
+        found = engine.client.volumes.list(filters=engine.filters(lab))
+    return [Leftover("volume", str(one.name), one.attrs["Labels"][LABEL]) for one in found]
+
+
+def remove_volume(engine: Engine, name: str) -> None:
+    """Removes it; it may be gone already."""
+    with translated(f"removing the volume {name}"), suppress(docker.errors.NotFound):
+        engine.client.volumes.get(name).remove()
 
 
 def join(engine: Engine, network: str, joined: Container, address: str) -> None:

@@ -63,11 +63,11 @@ def host_links(engine: Engine, image: str, lab: str | None) -> list[Leftover]:
     return [link for link in ours if lab in (None, link.lab)]
 
 
-def remove_links(engine: Engine, image: str, links: Iterable[Leftover]) -> None:
+def remove_links(engine: Engine, image: str, names: Iterable[str]) -> None:
     """Removes them; one that went with its peer is no error."""
-    names = " ".join(link.name for link in links)
-    if names:
-        _on_host(engine, image, "gc", f"for link in {names}; do ip link del $link 2>/dev/null || true; done")
+    listed = " ".join(names)
+    if listed:
+        _on_host(engine, image, "gc", f"for link in {listed}; do ip link del $link 2>/dev/null || true; done")
 
 
 def taken_subnets(engine: Engine) -> dict[ipaddress.IPv4Network, str]:

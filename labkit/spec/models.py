@@ -211,6 +211,18 @@ class Spec(_Model):
         first, second = self.nodes
         return {first: second, second: first}[node]
 
+    @property
+    def forwards(self) -> dict[int, str]:
+        """Port of the host's loopback interface -> address:port in the lab to which it leads."""
+        first, second = (node.address for node in self.nodes.values())
+        return {
+            self.ports.first_http: f"{first}:80",
+            self.ports.second_http: f"{second}:80",
+            self.ports.vip_http: f"{self.network.vip}:80",
+            self.ports.first_ssh: f"{first}:22",
+            self.ports.second_ssh: f"{second}:22",
+        }
+
     def on_subnet(self, subnet: IPv4Network) -> "Spec":
         """The same lab on another subnet of the same prefix length: all addresses keep their host parts.
 

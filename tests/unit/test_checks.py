@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from labkit.checks import Finding, all_checks, each_trial, judge_all, judge_one
+from labkit.checks import Finding, Judgement, all_checks, each_trial, judge_all, judge_one
 from labkit.errors import BadInput
 from labkit.history import Event
 from labkit.measure import TrialMeasures, measure
@@ -130,7 +130,7 @@ class Crashing:
 def test_a_check_that_crashes_is_unknown() -> None:
     """And says why."""
     judgement = judge_one("crashing", Crashing(), [run_event()], [])
-    assert (judgement.verdict, judgement.detail) == ("unknown", "the check itself failed: ZeroDivisionError: no data")
+    assert judgement == Judgement("crashing", "unknown", "the check itself failed: ZeroDivisionError: no data")
 
 
 def test_unknown_trials_keep_a_run_from_passing() -> None:

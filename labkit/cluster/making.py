@@ -1,0 +1,212 @@
+"""A lab's parts: networks and containers created, configured and started."""
+
+import gzip
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from labkit.cluster import access
+from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
+from labkit.engine import Container, Engine, Placed, create, grants, images, network
+from labkit.errors import LabkitError, NotAvailable
+from labkit.heartbeat import commands
+from labkit.progress import Progress
+from labkit.render import File, Samples, node_files
+from labkit.spec import Spec
+from labkit.timing import MS, now_ns
+
+SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
+NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
+MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
+DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to bring a lab up, beyond what it is.
+
+    staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
+    installed and not configured. auto_ports, auto_subnet: free ones in place of the spec's. mirror, rebuild: see
+    engine.images.
+    """
+
+    staged: bool = True
+    bare: bool = False
+    auto_ports: bool = False
+    auto_subnet: bool = False
+    mirror: str = ""
+    rebuild: bool = False
+
+
+@dataclass
+class Start:
+    """How a lab came up. milestones_ms: after the first node's start; empty if it was up already."""
+
+    lab: Lab
+    milestones_ms: dict[str, float] = field(default_factory=dict)
+
+
+def make(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Lab:
+    """Creates everything; nothing runs yet. Raises NotAvailable naming who has a port or the subnet."""
+    lab_name = spec.name
+    outside = list(spec.ports.model_dump().values())
+    if not options.auto_ports:
+        create.require_free_ports(engine, outside)
+    with ThreadPoolExecutor(2) as pool:
+        granting = pool.submit(grants.most, engine, found.client, lab_name) if spec.privileged else None
+        linking = pool.submit(_parent, engine, spec, found.client, progress)
+        grant = granting.result() if granting else grants.least()
+        parent = linking.result()
+    if grant.remark:
+        progress.step(grant.remark)
+    kind = network.BRIDGE if parent is None else network.MACVLAN
+
+    net, access_net = network_name(lab_name), helper_name(lab_name, "access")
+    network.make_network(engine, lab_name, net, spec.network.pool, parent)
+    network.make_access_network(engine, lab_name, access_net)
+    about = {
+        SPEC: spec.model_dump_json(),
+        PLATFORM: found.platform.name,
+        NETWORK: kind,
+        GRANT: grant.name,
+        BARE: "yes" if options.bare else "no",
+    }
+    client = create.container(
+        engine,
+        found.client,
+        helper_name(lab_name, "client"),
+        net,
+        str(spec.network.client),
+        {**engine.labels(lab_name, "client"), **about},
+        "client",
+        cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
+        cpu_shares=MEASURING_SHARES,
+    )
+    nodes = {
+        name: create.container(
+            engine,
+            found.node,
+            container_name(lab_name, name),
+            net,
+            str(node.address),
+            engine.labels(lab_name, "node"),
+            name,
+            sysctls=NO_FORWARDING,
+            ulimits=[create.descriptors(DESCRIPTORS)],
+            **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
+            **grant.options,
+        )
+        for name, node in spec.nodes.items()
+    }
+    gateway = create.container(
+        engine,
+        found.client,
+        helper_name(lab_name, "gateway"),
+        access_net,
+        None,
+        engine.labels(lab_name, "gateway"),
+        "gateway",
+        ["/usr/lib/labkit/forward", *(f"{port}={target}" for port, target in spec.forwards.items())],
+        sysctls=NO_FORWARDING,
+        ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
+    )
+    create.join(engine, net, gateway, str(spec.network.gateway))
+    lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)
+    return lab
+
+
+def start(lab: Lab, options: Options, progress: Progress) -> Start:
+    """Configures and starts what make() created, and waits until it serves."""
+    came = Start(lab)
+    with ThreadPoolExecutor(3) as pool:
+        opening = pool.submit(lab.gateway.start)
+        lab.client.start()
+        if not options.bare:
+            _configure(lab)
+        access.make_key(lab.client, lab.nodes)
+        begun = now_ns()
+        first, second = lab.nodes.values()
+        progress.step(f"starting {first.host_name}" + ("" if options.staged else f" and {second.host_name}"))
+        starting = [pool.submit(first.start)]
+        if options.staged and not options.bare:
+            starting[0].result()
+            lab.await_page(lab.vip, "the VIP answers from the first node")
+            _milestone(came, "vip", begun)
+            progress.step(
+                f"the VIP answers after {came.milestones_ms['vip'] / 1000:.1f} s; starting {second.host_name}"
+            )
+        starting.append(pool.submit(second.start))
+        for one in (*starting, opening):
+            one.result()
+    await_ready(lab, options)
+    came.milestones_ms.setdefault("vip", (now_ns() - begun) / MS)
+    inside = lab.gateway.published()
+    ssh_ports = (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh)
+    ssh = {node: inside[port] for node, port in zip(lab.nodes, ssh_ports, strict=True)}
+    access.write_config(lab.name, lab.client, lab.nodes, ssh)
+    _milestone(came, "ready", begun)
+    return came
+
+
+def await_ready(lab: Lab, options: Options) -> None:
+    """Waits until the nodes hear each other and all pages are served; in a bare lab, the nodes' own pages alone."""
+    if not options.bare:
+        lab.await_nodes(joined, "both nodes hear each other")
+        lab.await_page(lab.vip, "the VIP answers")
+    lab.await_own_pages()
+
+
+def _milestone(came: Start, name: str, begun: int) -> None:
+    came.milestones_ms[name] = (now_ns() - begun) / MS
+
+
+def _parent(engine: Engine, spec: Spec, image: str, progress: Progress) -> str | None:
+    """The link that the lab's macvlan hangs on, or None where macvlan cannot be had."""
+    if spec.network.parent is not None:
+        progress.step(
+            f"WARNING: the lab is joined to {spec.network.parent}, and everybody there sees its traffic and its VIP"
+        )
+        return spec.network.parent
+    try:
+        return network.make_links(engine, image, spec.name)
+    except NotAvailable as error:
+        progress.step(f"macvlan cannot be had on the engine's host, a bridge network takes its place ({error})")
+        return None
+
+
+def _configure(lab: Lab) -> None:
+    """Renders each node's files from its own samples and puts them there."""
+    key = secrets.token_hex(20)
+    for name, container in lab.nodes.items():
+        files = node_files(lab.spec, samples(container), key, name)
+        container.put([_placed(file) for file in files])
+
+
+def _placed(file: File) -> Placed:
+    return Placed(file.path, file.text.encode(), file.mode)
+
+
+def samples(container: Container) -> Samples:
+    """The sample files of the image that a container was made from, compressed or not."""
+
+    def text(path: str) -> str:
+        for name, decode in ((f"{path}.gz", gzip.decompress), (path, bytes)):
+            try:
+                return decode(container.get(name)).decode("utf-8")
+            except LabkitError:
+                continue
+        raise LabkitError(f"the image has no sample {path}; rebuild it with `labkit build --rebuild`")
+
+    ha_cf, haresources, authkeys = (text(f"{commands.SAMPLES}/{name}") for name in ("ha.cf", "haresources", "authkeys"))
+    return Samples(ha_cf, haresources, authkeys, text(commands.INDEX_HTML))
+
+
+def image_samples(engine: Engine, image: str, lab: str) -> Samples:
+    """The samples of an image that no container of the lab is made from yet."""
+    container = create.container(
+        engine, image, helper_name(lab, "samples"), "none", None, engine.labels(lab, "helper"), "samples"
+    )
+    try:
+        return samples(container)
+    finally:
+        container.remove()
