@@ -244,9 +244,8 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
 
 
 def gc(
-    name: Annotated[
-        str | None, typer.Option("--name", help="One lab only. Default: whatever labkit ever made.")
-    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="All of this lab, even if it is up.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Labs that are up, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
