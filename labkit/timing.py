@@ -32,11 +32,12 @@ def wait_until(
     timeout_s: float,
     what: str,
     tail: Callable[[], str] | None = None,
-    every_s: float = 0.05,
+    every_s: float = 0.15,
 ) -> T:
     """Looks again and again until what it sees is right, and returns that.
 
     look: gives the present state (its repr ends in the error). done: tells whether the state is the awaited one.
+    every_s: the pause between two looks: most of them start a command in a container, which costs CPU time there.
     what: the awaited condition in words. tail: gives the end of the logs for the error.
     Raises Unsettled after timeout_s with the last state seen and the logs' tail.
     """

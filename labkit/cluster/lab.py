@@ -143,9 +143,14 @@ class Lab:
     def statuses(self) -> dict[str, NodeStatus]:
         return {name: self.status(name) for name in self.nodes}
 
-    def answers(self, address: str) -> bool:
-        """Whether a page comes from there, asked by the client."""
-        return self.client.run("curl", "-sf", "-m", "1", "-o", "/dev/null", f"http://{address}/").exit_code == 0
+    def answers(self, address: str, tries: int = 1) -> bool:
+        """Whether a page comes from there, asked by the client until it does, at most so many times.
+
+        Many tries in one command, because starting a command in a container costs far more than a request.
+        """
+        get = f"curl -sf -m 1 -o /dev/null http://{address}/"
+        script = f"for _ in $(seq {tries}); do {get} && exit 0; sleep 0.05; done; exit 1"
+        return self.client.run("sh", "-c", script).exit_code == 0
 
     def macs(self) -> dict[str, str]:
         """MAC address -> node, of the nodes that run."""
@@ -208,7 +213,7 @@ class Lab:
 
         def look() -> bool:
             self._nobody_died(what)
-            return self.answers(address)
+            return self.answers(address, tries=10)
 
         wait_until(look, bool, timeout_s, what, self.tails)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import tarfile
@@ -25,6 +26,7 @@ ROLES = ("node", "client")
 CONTENT = "labkit.content"  # label: digest of the build context that an image was made from
 REGISTRY_TIMEOUT_S = 8
 SHOWN_OF_A_FAILED_BUILD = 40
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the engine gives a step's standard error in red
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _context() -> _Context:
     root = images_dir()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in sorted(root.rglob("*")):
-            if path.is_file():
+            if path.is_file() and "__pycache__" not in path.parts:
                 entry = tarfile.TarInfo(path.relative_to(root).as_posix())
                 content = path.read_bytes()
                 entry.size, entry.mode = len(content), 0o755 if content.startswith(b"#!") else 0o644
@@ -255,7 +257,7 @@ def _build(
         )
         said: list[str] = []
         for event in events:
-            for line in event.get("stream", "").splitlines():
+            for line in _COLOUR.sub("", event.get("stream", "")).splitlines():
                 if line.strip():
                     said.append(line.rstrip())
                     progress.detail(f"{reference}: {line.strip()}")
