@@ -73,7 +73,7 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         requests=len(requests),
         requests_failed=len(requests) - outcomes["good"],
         outcomes=dict(sorted(outcomes.items())),
-        cadence_within_5ms=on_time / len(requests) if requests else None,
+        cadence_within_5ms=on_time / _slots(requests) if requests else None,
         dual_owner_ms=dual_owner_ms(trial),
     )
     inject, heal = trial.fault("inject"), trial.fault("heal")
@@ -82,6 +82,12 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
     if heal:
         measures = _with_failback(measures, run, trial, heal["before_ns"])
     return measures
+
+
+def _slots(requests: list[Event]) -> int:
+    """How many requests were due. A slot that the probe itself missed has no request, and was not on time."""
+    numbers = [request["slot"] for request in requests]
+    return int(max(numbers) - min(numbers)) + 1
 
 
 def _with_fault(measures: TrialMeasures, run: Event, trial: Trial, inject: Event, end_ns: int) -> TrialMeasures:

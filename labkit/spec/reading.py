@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from labkit.errors import BadInput
@@ -11,7 +10,7 @@ from labkit.spec.fields import show
 from labkit.spec.models import Node, Spec
 from labkit.spec.problems import Path as Place
 from labkit.spec.problems import Problem, bad_file, dotted, field_problems
-from labkit.spec.yaml_lines import parse
+from labkit.spec.yaml_lines import dump, parse
 
 
 def default() -> Spec:
@@ -37,7 +36,7 @@ def load(path: Path | None) -> Spec:
 
 def to_yaml(spec: Spec) -> str:
     """Write a spec so that `load` gives an equal one."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return dump(spec.model_dump(mode="json"))
 
 
 def json_schema() -> dict[str, Any]:

@@ -119,3 +119,15 @@ def _mapping(node: MappingNode, place: Place, document: Document) -> dict[str, o
         document.lines[here] = line
         data[key] = _plain(value_node, here, document)
     return data
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever the loader above would take for something else than text."""
+
+
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def dump(data: object) -> str:
+    """Plain data as YAML that parse() reads back as the same."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

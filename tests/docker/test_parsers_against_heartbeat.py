@@ -22,7 +22,10 @@ NODE = "master-cluster"
 ACCEPTED, CONFIGURATION_ERROR, CRASHED = 0, 6, 139
 
 LOG = "logfile /tmp/heartbeat.log\ndebugfile /tmp/heartbeat.log\n"
-CORE = "keepalive 1\ndeadtime 5\ninitdead 12\nbcast lo\nauto_failback on\nnode master-cluster slave-cluster\nrealtime off\n"
+CORE = (
+    "keepalive 1\ndeadtime 5\ninitdead 12\nbcast lo\nauto_failback on\nnode master-cluster slave-cluster\n"
+    "realtime off\n"
+)
 HA_CF = LOG + "logfacility none\n" + CORE
 HARESOURCES = "master-cluster 172.23.19.48 apache2\n"
 AUTHKEYS = "auth 1\n1 crc\n"

@@ -118,7 +118,9 @@ def test_interface_is_named_everywhere() -> None:
     """The spec's interface takes eth0's place in every medium and in the address's resource."""
     wanted = Spec.model_validate({"network": {"interface": "ens18"}})
     _, new = changes(HA_CF, render.ha_cf(wanted, HA_CF, MASTER))
-    assert [line.split()[:2] for line in new if "cast" in line] == [[way, "ens18"] for way in ("bcast", "mcast", "ucast")]
+    assert [line.split()[:2] for line in new if "cast" in line] == [
+        [way, "ens18"] for way in ("bcast", "mcast", "ucast")
+    ]
     assert render.haresources(wanted, "", MASTER) == "master-cluster IPaddr2::172.23.19.48/24/ens18 apache2\n"
 
 
