@@ -122,10 +122,11 @@ def _mapping(node: MappingNode, place: Place, document: Document) -> dict[str, o
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever the loader above would take for something else than text."""
+    """Quotes whatever the loader above, or any other, would take for something else than text."""
 
 
-_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+_Dumper.add_implicit_resolver(_PREFIX + "int", _INT, list("-+0123456789"))
+_Dumper.add_implicit_resolver(_PREFIX + "float", _FLOAT, list("-+0123456789."))
 
 
 def dump(data: object) -> str:
