@@ -49,7 +49,7 @@ ProfileOption = Annotated[
 ]
 KeepaliveOption = Annotated[str | None, typer.Option("--keepalive", help="Time between heartbeats: 2, 1.5 or 200ms.")]
 DeadtimeOption = Annotated[str | None, typer.Option("--deadtime", help="Silence after which a node is dead.")]
-SubnetOption = Annotated[str | None, typer.Option("--subnet", help="auto takes a free one.")]
+SubnetOption = Annotated[str | None, typer.Option("--subnet", help="One of the same size; auto takes a free one.")]
 PortsOption = Annotated[str | None, typer.Option("--ports", help="auto takes free ports.")]
 LeastOption = Annotated[bool, typer.Option("--least-privilege", help="The smallest set of capabilities that works.")]
 MirrorOption = Annotated[str, typer.Option("--mirror", help="Package archive to use in place of the distribution's.")]

@@ -84,8 +84,9 @@ def failover(
 ) -> None:
     """Breaks the pair and measures what a client sees, trial by trial; the lab is healed in between.
 
-    Uses the lab that is up, or starts one and removes it again. Other settings than those of the lab that is up restart
-    it. Example: labkit failover --fault node-kill --trials 5 --keepalive 200ms --deadtime 1
+    Uses the lab that is up, or starts one and removes it again. Other settings make a lab that is up anew.
+
+    Example: labkit failover --fault node-kill --trials 5 --keepalive 200ms --deadtime 1
     """
     scenario = runner.Scenario(found_faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
     engine = Engine.connect()
@@ -143,7 +144,7 @@ def lab(
 
 
 def faults(as_json: JsonOption = False) -> None:
-    """What can be broken, and the outage that the guide's timing (keepalive 2, deadtime 5) predicts.
+    """What can be broken; with --json also the outage that the timing of lab.yaml, or else the guide's, predicts.
 
     Example: labkit faults --json
     """

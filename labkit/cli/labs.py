@@ -219,9 +219,9 @@ def ssh(
     command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing for a shell.")] = None,
     name: UpName = "lab",
 ) -> None:
-    """Into a node by SSH, with the lab's own key.
+    """Into a node by SSH, with the lab's own key. A command that has options of its own stands behind --.
 
-    Example: labkit ssh slave-cluster cl_status rscstatus
+    Example: labkit ssh slave-cluster -- ip -4 addr show eth0
     """
     lab = lifecycle.require(Engine.connect(), name)
     lab.node(node)
@@ -251,7 +251,9 @@ def gc(
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, and so do images and stored runs. Example: labkit gc --dry-run
+    Labs that are up and whole stay, and so do images and stored runs.
+
+    Example: labkit gc --dry-run
     """
     engine = Engine.connect()
     with progress(as_json) as shown:

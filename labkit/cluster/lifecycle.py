@@ -27,6 +27,9 @@ from labkit.spec import Spec
 __all__ = ["Options", "Start", "clear", "find", "helper_image", "leftovers", "remove", "require", "samples", "up"]
 
 
+SUBNET_TRIES = 5
+
+
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
     """Brings a lab up, or finds that it is. Returns when the nodes hear each other and all pages are served.
 
@@ -41,14 +44,25 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     if present is not None:
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
     remove(engine, spec.name, progress)
-    if options.auto_subnet or spec.network.subnet == "auto":
-        spec = spec.on_subnet(network.free_subnet(engine, spec.network.pool))
     try:
-        return start(make(engine, spec, found, options, progress), options, progress)
+        return start(_make_somewhere(engine, spec, found, options, progress), options, progress)
     except BaseException:
         progress.step("removing what was made so far")
         remove(engine, spec.name, Silent())
         raise
+
+
+def _make_somewhere(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Lab:
+    """On the spec's subnet, or with `auto` on a free one; somebody else may take that at the same moment."""
+    if not options.auto_subnet and spec.network.subnet != "auto":
+        return make(engine, spec, found, options, progress)
+    for _ in range(SUBNET_TRIES):
+        try:
+            free = network.free_subnet(engine, spec.network.pool)
+            return make(engine, spec.on_subnet(free), found, options, progress)
+        except network.SubnetTaken as error:
+            taken = error
+    raise taken
 
 
 def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:

@@ -22,6 +22,10 @@ MACVLAN = "macvlan"
 BRIDGE = "bridge"
 
 
+class SubnetTaken(NotAvailable):
+    """Another network of the engine has the subnet, or part of it."""
+
+
 def link_name(lab: str) -> str:
     """The bridge of a lab on the engine's host: at most 15 characters, the same for the same lab."""
     return PREFIX + hashlib.sha256(lab.encode()).hexdigest()[:10]
@@ -96,11 +100,11 @@ def free_subnet(engine: Engine, wanted: ipaddress.IPv4Network) -> ipaddress.IPv4
 def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network, parent: str | None) -> SdkNetwork:
     """A macvlan in bridge mode over the parent link, or with parent None a bridge network. Neither leads anywhere.
 
-    Raises NotAvailable naming the network that has the subnet.
+    Raises SubnetTaken naming the network that has the subnet.
     """
     for other, owner in taken_subnets(engine).items():
         if subnet.overlaps(other):
-            raise NotAvailable(
+            raise SubnetTaken(
                 f"network.subnet: {subnet} is taken by the engine's network {owner!r} ({other}); choose another one,"
                 f" or use `--subnet auto`"
             )
