@@ -1,0 +1,67 @@
+"""Fixtures of the end-to-end tests: the engine, and pairs that tests share because bringing one up takes seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.cluster import Lab
+from labkit.engine import Engine
+from labkit.errors import LabkitError
+from tests.e2e.helpers import await_whole, fast, lab_up
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what lies in this folder; pytest hands over everything that it collected."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys and SSH configurations of the labs, away from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The present folder: empty, so neither a lab.yaml nor stored runs of the user count."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine.connect()
+
+
+@pytest.fixture(scope="session")
+def pair(engine: Engine) -> Iterator[Lab]:
+    """The corrected pair of the whole session. Tests take `lab`, which looks after it."""
+    with lab_up(engine, fast("e2e-pair")) as up:
+        await_whole(up)
+        yield up
+
+
+@pytest.fixture
+def lab(pair: Lab) -> Iterator[Lab]:
+    """The shared corrected pair, whole. A test that leaves it otherwise fails, and it is mended for the next one."""
+    yield pair
+    try:
+        await_whole(pair)
+    except LabkitError:
+        pair.restore()
+        raise
+
+
+@pytest.fixture(scope="session")
+def printed(engine: Engine) -> Iterator[Lab]:
+    """A pair configured as the guide prints it but for its timing, when both nodes have brought the VIP up."""
+    with lab_up(engine, fast("e2e-printed", profile="as-printed", initdead="1")) as up:
+        up.await_nodes(lambda now: all(node.vip for node in now.values()), "both nodes have the VIP")
+        yield up

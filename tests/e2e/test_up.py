@@ -1,0 +1,192 @@
+"""Labs coming up, being looked at and going away: both profiles, and each way in which a lab can be made."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from labkit.cluster import Lab, access
+from labkit.cluster.look import look
+from labkit.engine import Container, Engine, network
+from labkit.errors import NotAvailable
+from labkit.heartbeat import commands
+from labkit.timing import wait_until
+from tests.e2e.helpers import FAST, Recorder, clean_slate, fast, lab_up, leftovers, run_cli
+
+PAIR, PRINTED = "e2e-pair", "e2e-printed"
+
+
+def test_a_corrected_pair_serves_all_pages_and_has_one_owner(lab: Lab) -> None:
+    """Both nodes and the VIP give their pages, inside and through the host's ports, and one node has the VIP."""
+    assert lab.owners() == [lab.spec.preferred]
+    sights = look(lab)
+    assert len(sights) == 7
+    assert [one for one in sights if one.verdict != "pass"] == []
+
+
+def test_check_passes_on_a_corrected_pair(lab: Lab) -> None:
+    """`labkit check --json` ends with 0, and its document has a verdict and its evidence for each look."""
+    told = run_cli("check", "--name", PAIR, "--json")
+    assert told.exit_code == 0, told
+    assert [one["verdict"] for one in told.document] == ["pass"] * 7
+    assert all(one["check"] and one["detail"] for one in told.document)
+
+
+def test_as_printed_has_two_owners(printed: Lab) -> None:
+    """The guide's two haresources make both nodes bring the VIP up, and each answers ARP for it."""
+    assert printed.owners() == list(printed.nodes)
+    assert all(status.vip for status in printed.statuses().values())
+
+
+def test_check_fails_as_printed(printed: Lab) -> None:
+    """`labkit check` ends with 1 on two owners, and names both."""
+    told = run_cli("check", "--name", PRINTED, "--json")
+    assert told.exit_code == 1
+    owners = next(one for one in told.document if one["check"] == "one owner of the VIP")
+    assert owners["verdict"] == "fail"
+    assert all(node in owners["detail"] for node in printed.nodes)
+
+
+def test_a_second_up_changes_nothing(lab: Lab) -> None:
+    """`up` of a lab that is up says so and leaves its containers as they are."""
+    before = _containers(lab)
+    told = run_cli("up", "--name", PAIR, *FAST)
+    assert told.exit_code == 0, told
+    assert "is up already" in told.stdout
+    assert _containers(lab) == before
+
+
+def _containers(lab: Lab) -> set[tuple[str, str]]:
+    parts = [*lab.nodes.values(), lab.client, lab.gateway]
+    return {(str(one.sdk.id), one.inspect()["State"]["StartedAt"]) for one in parts}
+
+
+def test_status_as_json(lab: Lab) -> None:
+    """`labkit status --json` tells each node's state, who has the VIP, the network and the ports."""
+    told = run_cli("status", "--name", PAIR, "--json").document
+    first, second = lab.nodes
+    assert (told["name"], told["profile"], told["network"], told["vip"]) == (PAIR, "corrected", lab.network, lab.vip)
+    assert told["vip_owners"] == [first]
+    assert [(node["name"], node["vip"]) for node in told["nodes"]] == [(first, True), (second, False)]
+    assert all(node["heartbeat"] and node["apache2"] and node["peer"] == "active" for node in told["nodes"])
+    assert set(told["ports"].values()) == set(lab.gateway.published().values())
+
+
+def test_ports_are_on_loopback_only(lab: Lab) -> None:
+    """The gateway publishes five ports on 127.0.0.1 and nowhere else; no other container publishes any."""
+    bindings = {
+        part.role: [one for there in (part.inspect()["NetworkSettings"]["Ports"] or {}).values() for one in there or ()]
+        for part in (*lab.nodes.values(), lab.client, lab.gateway)
+    }
+    gateway = bindings.pop("gateway")
+    assert [one["HostIp"] for one in gateway] == ["127.0.0.1"] * 5
+    assert not any(bindings.values())
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["first", "second"])
+def test_ssh_takes_the_labs_key_and_no_password(lab: Lab, number: int) -> None:
+    """The generated ssh_config leads into each node without a question, and without the key the node offers nothing."""
+    node = list(lab.nodes)[number]
+    config = ["-F", str(access.folder(lab.name) / "ssh_config"), "-o", "BatchMode=yes"]
+    inside = _ssh(*config, node, "uname -n")
+    assert (inside.returncode, inside.stdout.strip()) == (0, node), inside.stderr
+    outside = _ssh(*config, "-o", "PubkeyAuthentication=no", node, "true")
+    assert outside.returncode == 255
+    assert "Permission denied (publickey)" in outside.stderr  # what would be accepted: no password, no keyboard
+
+
+def _ssh(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["ssh", *arguments], check=False, capture_output=True, text=True, timeout=30)
+
+
+def test_ssh_command(lab: Lab) -> None:
+    """`labkit ssh NODE COMMAND` runs the command there and ends with its exit code."""
+    node = lab.spec.peer_of(lab.spec.preferred)
+    told = run_cli("ssh", "--name", PAIR, node, "uname -n; exit 7")
+    assert (told.exit_code, told.stdout.strip()) == (7, node), told.stderr
+
+
+def test_both_nodes_have_the_same_secret_and_resources(lab: Lab) -> None:
+    """authkeys is the same on both nodes, with a random sha1 key, for root alone; haresources is the same, too."""
+    nodes = list(lab.nodes.values())
+    keys = {node.get(commands.AUTHKEYS) for node in nodes}
+    assert len(keys) == 1
+    assert b"1 sha1 " in keys.pop()
+    assert {node.must("stat", "-c", "%a %U", commands.AUTHKEYS).strip() for node in nodes} == {"600 root"}
+    assert len({node.get(commands.HARESOURCES) for node in nodes}) == 1
+
+
+def test_heartbeats_processes_corrected(lab: Lab) -> None:
+    """Without the guide's second broadcast, Heartbeat runs as 8 processes: control, FIFO, and two for each medium."""
+    _await_processes(lab, 8)
+
+
+def test_heartbeats_processes_as_printed(printed: Lab) -> None:
+    """As printed, Heartbeat runs as the guide's 10 processes, because `udp` is one more broadcast."""
+    _await_processes(printed, 10)
+
+
+def _await_processes(lab: Lab, wanted: int) -> None:
+    """On both nodes; a child between fork and exec counts for a moment, so it is looked at again."""
+    for name, node in lab.nodes.items():
+        wait_until(
+            lambda node=node: int(node.must("pgrep", "-c", "-x", "heartbeat")),  # type: ignore[misc]
+            lambda count: count == wanted,
+            10,
+            f"Heartbeat has {wanted} processes on {name}",
+        )
+
+
+@pytest.fixture
+def doomed(engine: Engine) -> Iterator[str]:
+    """Name of a lab that a test brings up and removes by the command line."""
+    name = "e2e-doomed"
+    with clean_slate(engine, name):
+        yield name
+
+
+def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
+    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; `down` leaves nothing of a lab."""
+    up = run_cli("up", "--name", doomed, "--bare", *FAST, "--json")
+    assert up.exit_code == 0, up
+    assert up.document["vip_owners"] == []
+    for node in up.document["nodes"]:
+        assert not node["heartbeat"]
+        assert node["apache2"]
+        inside = f"labkit-{doomed}-{node['name']}"
+        listed = Container(engine.client.containers.get(inside)).must("ls", "/usr/share/doc/heartbeat", "/etc/ha.d")
+        assert {"ha.cf.gz", "haresources.gz", "authkeys"} <= set(listed.split())
+        assert "ha.cf" not in listed.split()
+    kinds = {one.split()[0] for one in leftovers(engine, doomed)}
+    assert kinds >= {"container", "network", "folder"}
+
+    down = run_cli("down", "--name", doomed, "--json")
+    assert down.exit_code == 0, down
+    assert {"container", "network"} <= {one["kind"] for one in down.document}
+    assert leftovers(engine, doomed) == []
+
+
+def test_least_privilege(engine: Engine, doomed: str) -> None:
+    """The same lab comes up and passes the check on the smallest set of capabilities."""
+    up = run_cli("up", "--name", doomed, "--least-privilege", *FAST, "--json")
+    assert up.exit_code == 0, up
+    assert up.document["privileges"] == "least"
+    check = run_cli("check", "--name", doomed, "--json")
+    assert check.exit_code == 0, check.stdout
+    for node in up.document["nodes"]:
+        asked = engine.client.containers.get(f"labkit-{doomed}-{node['name']}").attrs["HostConfig"]
+        assert (asked["Privileged"], asked["CapDrop"]) == (False, ["ALL"])
+
+
+def test_without_macvlan_a_bridge_network_takes_its_place(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where links cannot be made on the engine's host, the lab comes up on a bridge network, whole, and says so."""
+
+    def refuse(*_: object) -> str:
+        raise NotAvailable("no macvlan for this test")
+
+    monkeypatch.setattr(network, "make_links", refuse)
+    progress = Recorder()
+    with lab_up(engine, fast("e2e-bridge"), progress) as lab:
+        assert any("bridge" in step and "no macvlan for this test" in step for step in progress.steps)
+        assert [one for one in look(lab) if one.verdict != "pass"] == []
+        assert run_cli("status", "--name", lab.name, "--json").document["network"] == "bridge"
