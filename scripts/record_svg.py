@@ -4,7 +4,8 @@
 The picture of the README is made so, with a lab's images built and no lab up:
 
     .venv/bin/python scripts/record_svg.py docs/images/make-lab.svg --title "make lab" \
-        --keep "checking the pages" "takeover-complete" --keep healed healed --keep "^apache-stop, " "The lab stays up" \
+        --keep "checking the pages" "takeover-complete" --keep healed healed \
+        --keep "^apache-stop, " "The lab stays up" \
         -- make --no-print-directory lab
 
 Only whole lines are left out, and the picture says how many. Exit code: the command's.

@@ -129,7 +129,8 @@ def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield project
     finally:
         project.run("down", "--volumes")
-        network.remove_links(engine, images.client, network.host_links(engine, images.client, NAME))
+        left = network.host_links(engine, images.client, NAME)
+        network.remove_links(engine, images.client, [link.name for link in left])
 
 
 def test_pair_settles_and_serves(project: Project) -> None:
