@@ -73,7 +73,8 @@ class History:
                 raise NotAvailable(f"cannot write {self.path}: {error.strerror}. Make room and run again.") from error
 
     def close(self) -> None:
-        with self._lock:
+        """Every finished line was handed over by append(), which has told of a full disk."""
+        with self._lock, suppress(OSError):
             self._file.close()
 
     def __enter__(self) -> Self:

@@ -89,7 +89,7 @@ class _Run:
             for follower in followers:
                 follower.close()
             agent.close()
-            capture.save(self.folder.path / "capture.pcap")
+            self.folder.write("capture.pcap", capture.stop())
             for name, log in self.lab.logs().items():
                 self.folder.write(f"logs/{name}.log", log)
 

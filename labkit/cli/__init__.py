@@ -38,9 +38,7 @@ def main() -> None:
     """Entry point. Turns every error that labkit raises on purpose into one message and its exit code."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
+        sys.exit(app(standalone_mode=False))  # an Exit inside comes back as its code, None is 0
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except WrongUse as error:

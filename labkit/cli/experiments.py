@@ -1,6 +1,7 @@
 """Failover measured, and what became of it: lab, failover, faults, runs, report, judge."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ from labkit.cli.show import Timeline, findings, outcome
 from labkit.cluster import Lab, doctor, lifecycle
 from labkit.cluster.look import look
 from labkit.engine import Engine
-from labkit.errors import NotAvailable
+from labkit.errors import LabkitError, NotAvailable
 from labkit.judging import REPORT, judge
 from labkit.report import headline, verdict
 from labkit.store import RunFolder, runs
@@ -59,10 +60,11 @@ def _measure(lab: Lab, scenario: runner.Scenario, root: Path, console: Console, 
     folder = RunFolder.create(root, scenario.fault.name)
     try:
         runner.run(lab, scenario, folder, timeline.watch, disposable)
-    finally:
-        if folder.history.exists():
-            result = judge(folder)
-    return result
+    except BaseException:
+        with suppress(LabkitError):  # the first trouble is the one to tell
+            judge(folder)
+        raise
+    return judge(folder)
 
 
 def failover(

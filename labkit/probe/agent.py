@@ -42,6 +42,7 @@ class Agent:
     def __init__(self, lab: Lab, settings: Settings, sink: Sink) -> None:
         self._sink = sink
         self._changed = threading.Condition()
+        self._trouble: LabkitError | None = None
         self._stamps = 0
         self.seen = Seen()
         self.offset_ns: int | None = None
@@ -57,7 +58,10 @@ class Agent:
         with self._changed:
             self._note(event)
             self._changed.notify_all()
-        self._sink(event)
+        try:
+            self._sink(event)
+        except LabkitError as error:  # on the listening thread; whoever waits next is told
+            self._trouble = self._trouble or error
 
     def _note(self, event: dict[str, Any]) -> None:
         seen = self.seen
@@ -76,10 +80,16 @@ class Agent:
                 seen.good_in_a_row = 0
 
     def wait(self, holds: Callable[[Seen], bool], timeout_s: float, what: str) -> None:
-        """Waits until what was seen is right. Raises Unsettled on time-out, LabkitError if the agent is gone."""
+        """Waits until what was seen is right.
+
+        Raises Unsettled on time-out, LabkitError if the agent is gone, and what the sink raised, such as NotAvailable
+        on a full disk.
+        """
         limit = now_ns() + int(timeout_s * SECOND)
         with self._changed:
             while not holds(self.seen):
+                if self._trouble:
+                    raise self._trouble
                 if not self._process.alive:
                     raise LabkitError(f"the measuring agent ended while waiting until {what}\n{self._process.errors}")
                 left_s = (limit - now_ns()) / SECOND

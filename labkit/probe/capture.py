@@ -1,7 +1,5 @@
 """The wire capture of a run: ARP and heartbeats as the client's network card sees them."""
 
-from pathlib import Path
-
 from labkit.cluster import Lab
 from labkit.timing import wait_until
 
@@ -9,7 +7,7 @@ CAPTURE = "/tmp/capture.pcap"
 
 
 class Capture:
-    """tcpdump in the client, from construction until save()."""
+    """tcpdump in the client, from construction until stop()."""
 
     def __init__(self, lab: Lab) -> None:
         self._client = lab.client
@@ -21,8 +19,8 @@ class Capture:
         )  # fmt: skip
         wait_until(lambda: self._process.errors, lambda said: "listening on" in said, 10, "tcpdump listens")
 
-    def save(self, path: Path) -> None:
-        """Ends the capture and writes it to a file of this host."""
+    def stop(self) -> bytes:
+        """Ends the capture and gives the file that it wrote."""
         self._client.run("pkill", "-INT", "-x", "tcpdump")
         wait_until(lambda: self._process.alive, lambda alive: not alive, 10, "tcpdump has written its file")
-        path.write_bytes(self._client.get(CAPTURE))
+        return self._client.get(CAPTURE)

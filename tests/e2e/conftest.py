@@ -8,7 +8,7 @@ import pytest
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import LabkitError
-from tests.e2e.helpers import await_whole, fast, lab_up
+from tests.e2e.helpers import await_whole, fast, lab_up, named
 
 HERE = Path(__file__).parent
 
@@ -43,7 +43,7 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def pair(engine: Engine) -> Iterator[Lab]:
     """The corrected pair of the whole session. Tests take `lab`, which looks after it."""
-    with lab_up(engine, fast("e2e-pair")) as up:
+    with lab_up(engine, fast(named("pair"))) as up:
         await_whole(up)
         yield up
 
@@ -62,6 +62,6 @@ def lab(pair: Lab) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def printed(engine: Engine) -> Iterator[Lab]:
     """A pair configured as the guide prints it but for its timing, when both nodes have brought the VIP up."""
-    with lab_up(engine, fast("e2e-printed", profile="as-printed", initdead="1")) as up:
+    with lab_up(engine, fast(named("printed"), profile="as-printed", initdead="1")) as up:
         up.await_nodes(lambda now: all(node.vip for node in now.values()), "both nodes have the VIP")
         yield up

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ TRIAL = {
     *("server_before", "server_after", "requests", "requests_failed"),
     *("outage_ms", "outage_error_ms", "detection_ms", "takeover_ms", "dual_owner_ms"),
 }
+SESSION = secrets.token_hex(2)
 CALM_S = 30.0
 LONGEST_S = 250.0  # of one command, images built and all
 
@@ -150,6 +152,11 @@ def complaint(outcome: Outcome, exit_code: int) -> str:
     return told[told.index("labkit: ") :]
 
 
+def named(what: str) -> str:
+    """A lab's name that no other session of tests has, which may be at work on the same engine."""
+    return f"e2e-{SESSION}-{what}"
+
+
 def fast(name: str, **options: str | bool) -> Spec:
     """The default lab under another name, with timing that makes a test short; LABKIT_PLATFORM counts as it does for
     the command line."""
@@ -158,9 +165,8 @@ def fast(name: str, **options: str | bool) -> Spec:
 
 
 @contextmanager
-def clean_slate(engine: Engine, name: str) -> Iterator[None]:
-    """Nothing of a lab before, and nothing afterwards, whatever a test left."""
-    lifecycle.remove(engine, name, Silent())
+def swept(engine: Engine, name: str) -> Iterator[None]:
+    """Whatever a test leaves of a lab is removed, so that it does not disturb the next one."""
     try:
         yield
     finally:
@@ -170,7 +176,7 @@ def clean_slate(engine: Engine, name: str) -> Iterator[None]:
 @contextmanager
 def lab_up(engine: Engine, spec: Spec, progress: Recorder | None = None) -> Iterator[Lab]:
     """A lab on a free subnet and free ports. Afterwards it is removed, and must leave nothing."""
-    with clean_slate(engine, spec.name):
+    with swept(engine, spec.name):
         yield lifecycle.up(engine, spec, Options(auto_ports=True, auto_subnet=True), progress or Silent()).lab
     left = leftovers(engine, spec.name)
     assert not left, left

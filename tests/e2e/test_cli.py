@@ -20,13 +20,14 @@ from tests.e2e.helpers import (
     NO_ENGINE,
     Outcome,
     assert_valid_result,
-    clean_slate,
     complaint,
     leftovers,
+    named,
     run_cli,
+    swept,
 )
 
-NAME = "e2e-cli"
+NAME = named("cli")
 KILL = ("failover", "--name", NAME, "--fault", "node-kill", *FAST)
 CERTAIN = {"expected-move", "service-back", "single-owner"}  # the other checks judge this machine's speed, too
 TINY = 100_000  # bytes of a disk that has room for the beginning of a run, and not for all of it
@@ -35,7 +36,7 @@ TINY = 100_000  # bytes of a disk that has room for the beginning of a run, and 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_there(engine: Engine) -> Iterator[None]:
     """Not before these tests, and not after them."""
-    with clean_slate(engine, NAME):
+    with swept(engine, NAME):
         yield
 
 
@@ -90,7 +91,7 @@ def test_a_stored_run_is_judged_without_an_engine(failover: Outcome) -> None:
     [
         (("failover", "--name", NAME, "--fault", "nonsense"), list(faults.all_faults())),
         (("up", "--name", NAME, "--platform", "nonsense"), ["auto", *platforms.discover()]),
-        (("logs", "--name", "e2e-pair", "nonsense"), list(Spec().nodes)),
+        (("logs", "--name", named("pair"), "nonsense"), list(Spec().nodes)),
     ],
     ids=["fault", "platform", "node"],
 )
@@ -146,13 +147,13 @@ def test_a_subnet_that_is_taken(engine: Engine) -> None:
     """A subnet that a network of the engine has is told with that network's name, and nothing is left."""
     subnet = str(network.free_subnet(engine, Spec().network.pool))
     pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
-    other = engine.client.networks.create("e2e-other", internal=True, ipam=pool)
+    other = engine.client.networks.create(named("other"), internal=True, ipam=pool)
     try:
         told = complaint(run_cli("up", "--name", NAME, "--subnet", subnet, "--ports", "auto"), 4)
     finally:
         other.remove()
     assert subnet in told
-    assert "'e2e-other'" in told
+    assert repr(named("other")) in told
     assert "--subnet auto" in told
     assert leftovers(engine, NAME) == []
 

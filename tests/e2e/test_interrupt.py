@@ -12,9 +12,9 @@ from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.store import runs
 from labkit.timing import wait_until
-from tests.e2e.helpers import FAST, Outcome, Running, clean_slate, complaint, leftovers, run_cli
+from tests.e2e.helpers import FAST, Outcome, Running, complaint, leftovers, named, run_cli, swept
 
-NAME = "e2e-trouble"
+NAME = named("trouble")
 UP = ("up", "--name", NAME, *FAST)
 KILL = ("failover", "--fault", "node-kill", *FAST)
 INTERRUPTED = 130
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 @pytest.fixture(autouse=True)
 def nothing_there(engine: Engine) -> Iterator[None]:
     """What one test leaves does not disturb the next one."""
-    with clean_slate(engine, NAME):
+    with swept(engine, NAME):
         yield
 
 

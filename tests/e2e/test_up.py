@@ -11,9 +11,7 @@ from labkit.engine import Container, Engine, network
 from labkit.errors import NotAvailable
 from labkit.heartbeat import commands
 from labkit.timing import wait_until
-from tests.e2e.helpers import FAST, Recorder, clean_slate, fast, lab_up, leftovers, run_cli
-
-PAIR, PRINTED = "e2e-pair", "e2e-printed"
+from tests.e2e.helpers import FAST, Recorder, fast, lab_up, leftovers, named, run_cli, swept
 
 
 def test_a_corrected_pair_serves_all_pages_and_has_one_owner(lab: Lab) -> None:
@@ -26,7 +24,7 @@ def test_a_corrected_pair_serves_all_pages_and_has_one_owner(lab: Lab) -> None:
 
 def test_check_passes_on_a_corrected_pair(lab: Lab) -> None:
     """`labkit check --json` ends with 0, and its document has a verdict and its evidence for each look."""
-    told = run_cli("check", "--name", PAIR, "--json")
+    told = run_cli("check", "--name", lab.name, "--json")
     assert told.exit_code == 0, told
     assert [one["verdict"] for one in told.document] == ["pass"] * 7
     assert all(one["check"] and one["detail"] for one in told.document)
@@ -40,7 +38,7 @@ def test_as_printed_has_two_owners(printed: Lab) -> None:
 
 def test_check_fails_as_printed(printed: Lab) -> None:
     """`labkit check` ends with 1 on two owners, and names both."""
-    told = run_cli("check", "--name", PRINTED, "--json")
+    told = run_cli("check", "--name", printed.name, "--json")
     assert told.exit_code == 1
     owners = next(one for one in told.document if one["check"] == "one owner of the VIP")
     assert owners["verdict"] == "fail"
@@ -50,7 +48,7 @@ def test_check_fails_as_printed(printed: Lab) -> None:
 def test_a_second_up_changes_nothing(lab: Lab) -> None:
     """`up` of a lab that is up says so and leaves its containers as they are."""
     before = _containers(lab)
-    told = run_cli("up", "--name", PAIR, *FAST)
+    told = run_cli("up", "--name", lab.name, *FAST)
     assert told.exit_code == 0, told
     assert "is up already" in told.stdout
     assert _containers(lab) == before
@@ -63,9 +61,14 @@ def _containers(lab: Lab) -> set[tuple[str, str]]:
 
 def test_status_as_json(lab: Lab) -> None:
     """`labkit status --json` tells each node's state, who has the VIP, the network and the ports."""
-    told = run_cli("status", "--name", PAIR, "--json").document
+    told = run_cli("status", "--name", lab.name, "--json").document
     first, second = lab.nodes
-    assert (told["name"], told["profile"], told["network"], told["vip"]) == (PAIR, "corrected", lab.network, lab.vip)
+    assert (told["name"], told["profile"], told["network"], told["vip"]) == (
+        lab.name,
+        "corrected",
+        lab.network,
+        lab.vip,
+    )
     assert told["vip_owners"] == [first]
     assert [(node["name"], node["vip"]) for node in told["nodes"]] == [(first, True), (second, False)]
     assert all(node["heartbeat"] and node["apache2"] and node["peer"] == "active" for node in told["nodes"])
@@ -102,7 +105,7 @@ def _ssh(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_ssh_command(lab: Lab) -> None:
     """`labkit ssh NODE COMMAND` runs the command there and ends with its exit code."""
     node = lab.spec.peer_of(lab.spec.preferred)
-    told = run_cli("ssh", "--name", PAIR, node, "uname -n; exit 7")
+    told = run_cli("ssh", "--name", lab.name, node, "uname -n; exit 7")
     assert (told.exit_code, told.stdout.strip()) == (7, node), told.stderr
 
 
@@ -140,8 +143,8 @@ def _await_processes(lab: Lab, wanted: int) -> None:
 @pytest.fixture
 def doomed(engine: Engine) -> Iterator[str]:
     """Name of a lab that a test brings up and removes by the command line."""
-    name = "e2e-doomed"
-    with clean_slate(engine, name):
+    name = named("doomed")
+    with swept(engine, name):
         yield name
 
 
@@ -186,7 +189,7 @@ def test_without_macvlan_a_bridge_network_takes_its_place(engine: Engine, monkey
 
     monkeypatch.setattr(network, "make_links", refuse)
     progress = Recorder()
-    with lab_up(engine, fast("e2e-bridge"), progress) as lab:
+    with lab_up(engine, fast(named("bridge")), progress) as lab:
         assert any("bridge" in step and "no macvlan for this test" in step for step in progress.steps)
         assert [one for one in look(lab) if one.verdict != "pass"] == []
         assert run_cli("status", "--name", lab.name, "--json").document["network"] == "bridge"
