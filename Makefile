@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e bench images wheel lock clean distclean venv engine
+.PHONY: help lab test unit lint types docker-test e2e bench images wheel lock clean distclean venv engine compose
 
 BIN := .venv/bin
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
@@ -13,7 +13,7 @@ help: ## list the targets
 lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
 	$(BIN)/labkit lab
 
-test: lint types engine ## lint, types and all tests, on the real Heartbeat and a real engine
+test: lint types engine compose ## lint, types and all tests, on the real Heartbeat and a real engine
 	$(BIN)/pytest
 
 unit: venv ## the tests that need no engine (seconds)
@@ -30,7 +30,7 @@ types: venv ## mypy --strict
 docker-test: engine ## each platform's image against its contract
 	$(BIN)/pytest tests/docker
 
-e2e: engine ## real pairs, real faults
+e2e: engine compose ## real pairs, real faults
 	$(BIN)/pytest tests/e2e
 
 bench: engine ## measure the figures that the project holds itself to
@@ -59,3 +59,6 @@ venv:
 
 engine: venv
 	@scripts/bootstrap engine
+
+compose: engine
+	@scripts/bootstrap compose

@@ -12,6 +12,11 @@ from labkit.render import heading
 from labkit.timing import SECOND, now_ns
 
 AGENT = "/usr/lib/labkit/agent.py"
+# The ARP watcher's own link, made over $1 once; where the kernel has no macvlan, it has to share $1 with the probe.
+WATCHING_LINK = """
+ip link show watch0 >/dev/null 2>&1 || ip link add link "$1" name watch0 type macvlan mode bridge >/dev/null 2>&1
+ip link set watch0 up 2>/dev/null && echo watch0 || echo "$1"
+"""
 Sink = Callable[[dict[str, Any]], None]
 
 
@@ -46,7 +51,8 @@ class Agent:
         self._stamps = 0
         self.seen = Seen()
         self.offset_ns: int | None = None
-        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", lab.spec.network.interface]
+        link = lab.client.must("sh", "-c", WATCHING_LINK, "link", lab.spec.network.interface).strip()
+        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", link]
         command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
         command += ["--arp-ms", f"{settings.arp_ms:g}"]
         for node in lab.nodes:

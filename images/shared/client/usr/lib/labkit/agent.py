@@ -185,7 +185,11 @@ class Prober:
 
 
 class ArpWatcher:
-    """Asks who has the VIP on a fixed schedule and reports every answer, asked for or not."""
+    """Asks who has the VIP on a fixed schedule and reports every answer, asked for or not.
+
+    It asks as RFC 5227 has it, without an address of its own, on a link that the probe does not use: the kernel learns
+    from each answer that comes in on a link, and two owners' answers would lead the probe now to one, now to the other.
+    """
 
     def __init__(self, out, interface, address, every_ns):
         self.out = out
@@ -195,11 +199,8 @@ class ArpWatcher:
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ARP))
         self.sock.bind((interface, ETH_P_ARP))
         own = self.sock.getsockname()[4]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-            route.connect((address, 9))  # a datagram socket: nothing is sent, the kernel only picks our address
-            source = socket.inet_aton(route.getsockname()[0])
         header = b"\xff" * 6 + own + struct.pack("!H", ETH_P_ARP)
-        self.question = header + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + source + b"\0" * 6 + self.vip
+        self.question = header + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + b"\0" * 10 + self.vip
         self.own = own
 
     def due_ns(self):
