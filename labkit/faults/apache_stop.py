@@ -1,8 +1,9 @@
 """The guide's own scene, S13 to S15: the web server is stopped on the node in charge.
 
 Heartbeat with haresources does not notice; the corrected profile's monitor does. Predicted outage: up to one cycle of
-the monitor until it looks, then the hand-over: the peer answers a standby request when it next polls, within about half
-a second, and starting the VIP takes it a few tenths more.
+the monitor until it looks (it is woken when apache2 ends, and misses that if it is looking just then), then the
+hand-over: the peer answers a standby request when it next polls, within about half a second, and starting the VIP takes
+it a few tenths more.
 """
 
 from labkit.cluster import Bracket, Lab
