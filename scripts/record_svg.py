@@ -92,7 +92,9 @@ def draw(lines: Sequence[Text], columns: int, title: str) -> str:
         console = Console(record=True, file=nowhere, width=columns, force_terminal=True, color_system="truecolor")
         for line in lines:
             console.print(line, overflow="fold")
-        return WEB_FONT.sub("", console.export_svg(title=title, theme=SVG_EXPORT_THEME, unique_id="labkit"))
+        console.print()  # room below: the last line of rich's picture is cut off at its foot
+        picture = WEB_FONT.sub("", console.export_svg(title=title, theme=SVG_EXPORT_THEME, unique_id="labkit"))
+    return picture.replace("<text ", '<text xml:space="preserve" ')  # some viewers drop blanks at a text's ends
 
 
 def main() -> None:
