@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
 import labkit
+from labkit import faults
 from labkit.cluster import Bracket, Lab
 from labkit.cluster.lab import settled
 from labkit.errors import Unsettled
@@ -120,20 +121,20 @@ class _Run:
         """The fault from its injection to its cure, which comes even when injecting failed."""
         fault, healing = self.scenario.fault, not self.disposable
         try:
-            bracket = fault.inject(self.lab, node)
+            bracket = faults.inject(self.lab, fault, node)
             self.note_fault("inject", node, bracket)
             yield bracket
             healing = True
         finally:
             if healing:
-                self.note_fault("heal", node, fault.heal(self.lab, node))
+                self.note_fault("heal", node, faults.heal(self.lab, fault, node))
                 self.lab.restore()
 
     def await_outcome(self, agent: Agent, active: str, bracket: Bracket) -> None:
         """Until the peer serves steadily, or for a fixed time where it should not. A time-out is an outcome, too."""
         spec = self.lab.spec
         deadtime_s = spec.timing.deadtime_ms / 1000
-        if self.scenario.fault.expects_move(spec):
+        if self.scenario.fault.expect(spec).moves:
             peer = spec.peer_of(active)
             with suppress(Unsettled):
                 agent.wait(
@@ -152,7 +153,7 @@ class _Run:
 
 def _header(lab: Lab, scenario: Scenario) -> Event:
     """The first line of a history: all that is needed to repeat the run. Wall time stands here and nowhere else."""
-    band = scenario.fault.predict(lab.spec)
+    expected = scenario.fault.expect(lab.spec)
     return {
         "event": "run",
         "labkit": labkit.__version__,
@@ -163,12 +164,14 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "grant": lab.grant,
         "profile": lab.spec.profile,
         "fault": scenario.fault.name,
-        "expects_move": scenario.fault.expects_move(lab.spec),
+        "expects_move": expected.moves,
+        "expects_dual_owner": expected.dual_owner,
+        "why": expected.why,
         "trials": scenario.trials,
         "seed": scenario.seed,
         **asdict(scenario.settings),
         "macs": {node: mac for mac, node in lab.macs().items()},
-        "predicted": {"outage_ms": None if band is None else list(band)},
+        "predicted": {"outage_ms": None if expected.outage_ms is None else list(expected.outage_ms)},
         "images": lab.images(),
         "packages": lab.packages(),
         "host": asdict(lab.engine.facts),

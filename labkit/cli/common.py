@@ -66,7 +66,7 @@ def _plain(text: str) -> str:
 
 
 class Printed:
-    """Progress: steps stay. Details pass by in one line of a terminal; elsewhere one is printed now and then, or all."""
+    """Progress: steps stay. Details pass by in one line of a terminal; elsewhere one is printed at times, or all."""
 
     EVERY_S = 2.0
 

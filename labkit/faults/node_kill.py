@@ -6,6 +6,7 @@ between deadtime - keepalive and deadtime + 250 ms after the fault; then the sur
 """
 
 from labkit.cluster import Bracket, Lab
+from labkit.faults import Expectation
 from labkit.heartbeat import commands
 from labkit.spec import Spec
 
@@ -15,16 +16,15 @@ describe = "the active node loses its power: its container is killed"
 TAKEOVER_MS = 600.0
 
 
-def expects_move(spec: Spec) -> bool:
-    return spec.profile == "corrected"
-
-
-def predict(spec: Spec) -> tuple[float, float] | None:
+def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return None
+        return Expectation(moves=True, dual_owner=None, why="the peer has the VIP already, and keeps it")
     timing = spec.timing
     earliest = timing.deadtime_ms - timing.keepalive_ms
-    return earliest, timing.deadtime_ms + commands.DEATH_POLL_MS + TAKEOVER_MS
+    latest = timing.deadtime_ms + commands.DEATH_POLL_MS + TAKEOVER_MS
+    return Expectation(
+        moves=True, outage_ms=(earliest, latest), why="the peer hears nothing for deadtime and takes over"
+    )
 
 
 def inject(lab: Lab, node: str) -> Bracket:
