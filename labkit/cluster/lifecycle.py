@@ -18,6 +18,7 @@ from labkit.timing import MS, now_ns
 
 SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
+MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
 DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
 
 
@@ -113,6 +114,7 @@ def _make(engine: Engine, spec: Spec, found: images.Images, options: Options, pr
         {**engine.labels(lab_name, "client"), **about},
         "client",
         cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
+        cpu_shares=MEASURING_SHARES,
     )
     nodes = {
         name: create.container(
