@@ -11,11 +11,13 @@ import docker
 import docker.errors
 import requests
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 
 from labkit.errors import LabkitError, NotAvailable
 
 LABEL = "labkit"  # its value is the lab's name
 ROLE = "labkit.role"
+ANSWER_S = 120  # longest wait for one answer of the engine: pulling and building take a while
 OLDEST_API = (1, 41)  # Docker 20.10
 START_ENGINE = (
     "start it (`systemctl start docker`, or `dockerd &` where there is no systemd); on Debian or Ubuntu, as root,"
@@ -144,14 +146,17 @@ class Engine:
 
 
 def _client() -> tuple[str, docker.DockerClient]:
-    """DOCKER_HOST if it is set, otherwise the current context; never both."""
+    """DOCKER_HOST if it is set, otherwise the context that DOCKER_CONTEXT or Docker's own configuration names."""
     host = os.environ.get("DOCKER_HOST")
     where = host or "unix:///var/run/docker.sock"
     try:
         if host:
-            return where, docker.from_env(timeout=120)
-        context = ContextAPI.get_current_context()
+            return where, docker.from_env(timeout=ANSWER_S)
+        name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+        context = ContextAPI.get_context(name)
+        if context is None:
+            raise NotAvailable(f"there is no Docker context {name!r}; `docker context ls` lists them")
         where = context.Host or where
-        return where, docker.DockerClient(base_url=where, tls=context.TLSConfig or False, timeout=120)
+        return where, docker.DockerClient(base_url=where, tls=context.TLSConfig or False, timeout=ANSWER_S)
     except (docker.errors.DockerException, docker.errors.ContextException, OSError, ValueError) as error:
         raise NotAvailable(f"no Docker engine answers at {where}; {START_ENGINE}\n({error})") from error
