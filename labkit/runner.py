@@ -45,6 +45,7 @@ def run(lab: Lab, scenario: Scenario, folder: RunFolder, watch: Watch, disposabl
     watch: told each event as it happens. disposable: the lab is thrown away afterwards, so an error leaves it unhealed.
     Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
     """
+    faults.heal_left(lab)
     lab.await_nodes(settled, "both nodes are settled")
     folder.write("spec.yaml", to_yaml(lab.spec))
     for name, text in lab.files().items():
@@ -80,6 +81,7 @@ class _Run:
         capture = Capture(self.lab)
         agent = Agent(self.lab, self.scenario.settings, self.note)
         self.lab.clock = agent.now_ns
+        self.lab.random = self.random
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
             for number in range(1, self.scenario.trials + 1):
@@ -105,7 +107,7 @@ class _Run:
             assert active is not None
             pause_until(now_ns() + int(self.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
             with self.struck(active) as bracket:
-                self.await_outcome(agent, active, bracket)
+                self.await_outcome(agent, bracket)
             agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
             for follower in followers:
                 follower.catch_up(f"trial-{number}")
@@ -130,17 +132,18 @@ class _Run:
                 self.note_fault("heal", node, faults.heal(self.lab, fault, node))
                 self.lab.restore()
 
-    def await_outcome(self, agent: Agent, active: str, bracket: Bracket) -> None:
-        """Until the peer serves steadily, or for a fixed time where it should not. A time-out is an outcome, too."""
+    def await_outcome(self, agent: Agent, bracket: Bracket) -> None:
+        """Until the service has moved and is steady, or for a fixed time where it should not move. A time-out is an
+        outcome, too. What counts is who served when the fault struck: injecting may prepare the lab before that."""
         spec = self.lab.spec
         deadtime_s = spec.timing.deadtime_ms / 1000
         if self.scenario.fault.expect(spec).moves:
-            peer = spec.peer_of(active)
+            before = agent.seen.server_at(bracket.before_ns)
             with suppress(Unsettled):
                 agent.wait(
-                    lambda seen: seen.server == peer and seen.good_in_a_row >= CALM_ANSWERS,
+                    lambda seen: seen.server != before and seen.good_in_a_row >= CALM_ANSWERS,
                     2 * deadtime_s + MOVE_MARGIN_S,
-                    f"{peer} serves",
+                    f"another node than {before} serves",
                 )
         else:
             until_ns = bracket.after_ns + int((deadtime_s + STAY_MARGIN_S) * SECOND)

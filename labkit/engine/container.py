@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+import struct
 import tarfile
 import threading
 import time
@@ -12,7 +13,6 @@ from typing import Any, NamedTuple
 
 import docker.errors
 from docker.models.containers import Container as SdkContainer
-from docker.utils.socket import frames_iter
 
 from labkit.engine.client import ROLE, translated
 from labkit.errors import LabkitError
@@ -102,6 +102,11 @@ class Container:
         with translated(f"unpausing {self.name}"):
             self.sdk.unpause()
 
+    def limit_cpus(self, cpu_period: int, cpu_quota: int) -> None:
+        """How much of the CPU it gets from now on: so many us in each period of so many us."""
+        with translated(f"changing the limits of {self.name}"):
+            self.sdk.update(cpu_period=cpu_period, cpu_quota=cpu_quota)
+
     def remove(self) -> None:
         """Ends and removes it with its anonymous volumes; it may be gone already."""
         with translated(f"removing {self.name}"):
@@ -117,8 +122,10 @@ class Container:
     def run(self, *command: str) -> Done:
         """Runs a command in it and waits for its end."""
         with translated(f"running {' '.join(command)} in {self.name}"):
-            code, output = self.sdk.exec_run(list(command))
-        assert isinstance(output, bytes)
+            identity, stream = self._exec(*command)
+            output = b"".join(piece for _, piece in _pieces(stream))
+            stream.close()
+            code = self.sdk.client.api.exec_inspect(identity)["ExitCode"]  # type: ignore[union-attr]  # it has a client
         return Done(code if code is not None else -1, output.decode("utf-8", "replace"))
 
     def must(self, *command: str) -> str:
@@ -180,12 +187,30 @@ class Container:
 
     def talk(self, *command: str, heard: Callable[[str], None]) -> "Process":
         """Starts a command whose lines go to `heard` (on a thread of its own) and which takes lines from send()."""
+        with translated(f"starting {command[0]} in {self.name}"):
+            _, stream = self._exec(*command, stdin=True)
+        return Process(stream, heard, f"{command[0]} in {self.name}")
+
+    def _exec(self, *command: str, stdin: bool = False) -> tuple[str, Any]:
+        """Starts a command; its identity in the engine, and the stream to talk with it."""
         assert self.sdk.client is not None
         api = self.sdk.client.api
-        with translated(f"starting {command[0]} in {self.name}"):
-            identity = api.exec_create(self.sdk.id, list(command), stdin=True)["Id"]
-            stream = api.exec_start(identity, socket=True)
-        return Process(stream, heard, f"{command[0]} in {self.name}")
+        identity = str(api.exec_create(self.sdk.id, list(command), stdin=stdin)["Id"])
+        stream: Any = api.exec_start(identity, socket=True)
+        getattr(stream, "_sock", stream).settimeout(None)  # a command may take as long as it likes
+        return identity, stream
+
+
+def _pieces(stream: Any) -> Iterator[tuple[int, bytes]]:
+    """What a command says until its end: 1 for standard output or 2 for standard error, and some bytes.
+
+    Read through the buffer of the engine's answer. The SDK reads the socket beneath it, and so loses what came in one
+    packet with the answer's head: the whole output of one short command in several hundred on a busy host.
+    """
+    answer = stream._response.raw._fp.fp
+    while len(head := answer.read(8)) == 8:
+        kind, length = struct.unpack(">BxxxL", head)
+        yield kind, answer.read(length)
 
 
 class Process:
@@ -194,7 +219,6 @@ class Process:
     def __init__(self, stream: Any, heard: Callable[[str], None], name: str) -> None:
         self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
-        self._socket.settimeout(None)
         self._heard = heard
         self._name = name
         self.errors = ""
@@ -204,7 +228,7 @@ class Process:
     def _listen(self) -> None:
         rest = b""
         try:
-            for kind, piece in frames_iter(self._stream, tty=False):  # type: ignore[no-untyped-call]
+            for kind, piece in _pieces(self._stream):
                 if kind == 2:
                     self.errors += piece.decode("utf-8", "replace")
                     continue

@@ -61,8 +61,17 @@ def heal(lab: Lab, fault: Fault, node: str) -> Bracket:
 
 def unhealed(lab: Lab) -> dict[str, str]:
     """The faults that were injected and not healed: name -> node."""
-    listed = lab.client.run("sh", "-c", f'cd {JOURNAL} && for fault in *; do echo "$fault $(cat $fault)"; done').output
+    listing = f'cd {JOURNAL} 2>/dev/null && for fault in *; do [ -e "$fault" ] && echo "$fault $(cat $fault)"; done'
+    listed = lab.client.run("sh", "-c", listing).output
     return dict(words for line in listed.splitlines() if len(words := line.split()) == 2)
+
+
+def heal_left(lab: Lab) -> dict[str, str]:
+    """Heals what a killed process left behind, and returns it. `Lab.restore()` cannot: it knows nothing of faults."""
+    left = unhealed(lab)
+    for name, node in left.items():
+        heal(lab, fault(name), node)
+    return left
 
 
 def all_faults() -> dict[str, Fault]:

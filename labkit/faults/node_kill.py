@@ -13,7 +13,7 @@ from labkit.spec import Spec
 name = "node-kill"
 describe = "the active node loses its power: its container is killed"
 
-TAKEOVER_MS = 600.0
+TAKEOVER_MS = 1500.0  # 250 to 500 ms were seen on a quiet machine; a second more for a busy one
 
 
 def expect(spec: Spec) -> Expectation:

@@ -12,6 +12,11 @@ from labkit.render import heading
 from labkit.timing import SECOND, now_ns
 
 AGENT = "/usr/lib/labkit/agent.py"
+# The ARP watcher's own link, made over $1 once; where the kernel has no macvlan, it has to share $1 with the probe.
+WATCHING_LINK = """
+ip link show watch0 >/dev/null 2>&1 || ip link add link "$1" name watch0 type macvlan mode bridge >/dev/null 2>&1
+ip link set watch0 up 2>/dev/null && echo watch0 || echo "$1"
+"""
 Sink = Callable[[dict[str, Any]], None]
 
 
@@ -26,14 +31,22 @@ class Settings:
 
 @dataclass
 class Seen:
-    """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then."""
+    """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then.
+
+    moves: (when its request was due, server) of each good answer that came from another server than the one before.
+    """
 
     server: str | None = None
     good_in_a_row: int = 0
     requests: int = 0
     failed: int = 0
     latest_ns: int = 0
+    moves: list[tuple[int, str]] = field(default_factory=list)
     clocks: dict[str, int] = field(default_factory=dict)
+
+    def server_at(self, instant_ns: int) -> str | None:
+        """Who served at an instant of the run's clock, None before the first good answer."""
+        return next((server for since_ns, server in reversed(self.moves) if since_ns <= instant_ns), None)
 
 
 class Agent:
@@ -45,7 +58,8 @@ class Agent:
         self._stamps = 0
         self.seen = Seen()
         self.offset_ns: int | None = None
-        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", lab.spec.network.interface]
+        link = lab.client.must("sh", "-c", WATCHING_LINK, "link", lab.spec.network.interface).strip()
+        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", link]
         command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
         command += ["--arp-ms", f"{settings.arp_ms:g}"]
         for node in lab.nodes:
@@ -70,6 +84,8 @@ class Agent:
             seen.latest_ns = max(seen.latest_ns, event["t_ns"])
             if event["outcome"] == "good":
                 seen.good_in_a_row = seen.good_in_a_row + 1 if event["server"] == seen.server else 1
+                if event["server"] != seen.server:
+                    seen.moves.append((event["t_ns"], event["server"]))
                 seen.server = event["server"]
             else:
                 seen.failed += 1
