@@ -13,6 +13,8 @@ from labkit.spec import Spec
 
 AUTHKEY_PLACEHOLDER = "LABKIT_KEY"  # plain `docker compose up` puts its own key in this place; see the node's boot
 MONITOR_CYCLE_MS = 1000.0  # the shortest that monit knows
+MONITOR_TIMEOUT_MS = 1000.0  # of the monitor's own request, as short as monit takes it, too
+MONITOR_LOOKS = 2  # a request that fails once may be an accident
 MONITRC = "/etc/monit/monitrc"
 MONITOR_MARK = "/etc/labkit/monitor"
 
@@ -120,7 +122,7 @@ set statefile /var/lib/monit.state
 
 check process apache2 with pidfile /run/apache2/apache2.pid
     if does not exist then exec {hand_over}
-    if failed port 80 protocol http with timeout 1 seconds for 2 cycles
+    if failed port 80 protocol http with timeout {MONITOR_TIMEOUT_MS / 1000:g} seconds for {MONITOR_LOOKS} cycles
         then exec {hand_over}
 """
 

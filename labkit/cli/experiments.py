@@ -1,5 +1,6 @@
 """Failover measured, and what became of it: lab, failover, faults, runs, report, judge."""
 
+import dataclasses
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -155,8 +156,7 @@ def faults(as_json: JsonOption = False) -> None:
         {
             "name": one.name,
             "describe": one.describe,
-            "expects_move": one.expects_move(spec),
-            "predicted_outage_ms": one.predict(spec),
+            **dataclasses.asdict(one.expect(spec)),
         }
         for one in found_faults.all_faults().values()
     ]

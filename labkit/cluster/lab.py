@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import NamedTuple
 
-from labkit.engine import Container, Done, Engine
+from labkit.cluster import damage
+from labkit.engine import Container, Done, Engine, create
 from labkit.errors import BadInput, LabkitError, Unsettled
 from labkit.heartbeat import commands
 from labkit.render import MONITRC
@@ -13,7 +15,13 @@ from labkit.spec import Spec
 from labkit.timing import wait_until
 
 STAMPED = "/usr/lib/labkit/stamped"
-SETTLED = ("all", "local", "foreign", "none")  # what `cl_status rscstatus` says when nothing is moving
+# What `cl_status rscstatus` says when nothing is moving, and what the peer says then: each one's `local` is the other's
+# `foreign`.
+SETTLED = {"all": "none", "none": "all", "local": "local", "foreign": "foreign"}
+# A daemon that has given up all, and waits two seconds before it ends or restarts itself, says `none` like one at rest;
+# the last line about its life tells them apart.
+STOPPING = "stopping"
+LIFE = f"grep -E 'Heartbeat shutdown in progress|Configuration validated' {commands.SYSLOG} | tail -n 1"
 SECRET = re.compile(r"^(\d+\s+(?:sha1|md5)\s+).+$", re.MULTILINE)
 CORRECTED = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS, MONITRC)
 CONFIGURATION = {"corrected": CORRECTED, "as-printed": CORRECTED[:-1]}
@@ -63,6 +71,7 @@ class Lab:
     """A lab that is up. network: macvlan or bridge. grant: privileged, granted or least. platform: its name.
 
     clock: reads the engine's monotonic clock in ns; a running probe lends a quick one.
+    random: what faults draw from; a run lends its own, so that its seed repeats them.
     """
 
     engine: Engine
@@ -74,6 +83,7 @@ class Lab:
     client: Container
     gateway: Container
     clock: Callable[[], int] | None = field(default=None, repr=False)
+    random: Random = field(default_factory=Random, repr=False)
 
     @property
     def name(self) -> str:
@@ -124,10 +134,27 @@ class Lab:
         return Bracket(before, self.now_ns())
 
     def start(self, node: str) -> Bracket:
-        """The power comes back; harmless if it never went."""
+        """The power comes back, and a frozen node thaws; harmless if it runs."""
         container = self.node(node)
         before = self.now_ns()
-        container.start()
+        if container.state() == "paused":
+            container.unpause()
+        else:
+            container.start()
+        return Bracket(before, self.now_ns())
+
+    def freeze(self, node: str) -> Bracket:
+        """Stops all its processes where they are; start() thaws it."""
+        container = self.node(node)
+        before = self.now_ns()
+        container.pause()
+        return Bracket(before, self.now_ns())
+
+    def limit_cpus(self, node: str, cpus: float) -> Bracket:
+        """Lets the node have so much of the CPU from now on, in CPUs."""
+        container = self.node(node)
+        before = self.now_ns()
+        container.limit_cpus(**create.cpu_limit(self.engine, cpus))
         return Bracket(before, self.now_ns())
 
     # States
@@ -138,6 +165,8 @@ class Lab:
         if container.state() != "running":
             return NodeStatus(running=False)
         told = container.ask("/usr/lib/labkit/status", self.vip, self.spec.peer_of(node))
+        if told["resources"] == "none" and "shutdown" in container.run("sh", "-c", LIFE).output:
+            told["resources"] = STOPPING
         return NodeStatus(running=True, **told)
 
     def statuses(self) -> dict[str, NodeStatus]:
@@ -228,11 +257,11 @@ class Lab:
     def restore(self) -> None:
         """Brings the lab to its starting state, whatever a fault did to it: both nodes run and serve their pages, and
         the preferred node has the VIP. Harmless when it is there already."""
-        for container in self.nodes.values():
-            if container.state() == "paused":
-                container.unpause()
-            elif container.state() != "running":
-                container.start()
+        for name, container in self.nodes.items():
+            container.limit_cpus(**create.cpu_limit(self.engine, self.spec.limits.cpus))
+            if container.state() != "running":
+                self.start(name)
+            damage.mend(container)
         self._start_services()
         self.await_nodes(settled, "both nodes are settled")
         preferred = self.spec.preferred
@@ -248,11 +277,22 @@ class Lab:
 
     def _start_services(self) -> None:
         for name in self.nodes:
-            status = self.status(name)
+            status = self._await_daemon(name)
             if not status.heartbeat:
                 self.act(name, commands.HEARTBEAT_INIT, "start")
             if not status.apache2:
                 self.act(name, commands.APACHE_INIT, "start")
+
+    def _await_daemon(self, node: str) -> NodeStatus:
+        """Waits until Heartbeat is at work on a node, or gone. One on its way out may be about to start again by
+        itself, and a second one beside it would fight it for the node."""
+
+        def clear(now: NodeStatus) -> bool:
+            at_work = now.heartbeat and now.resources != STOPPING
+            return at_work or self.node(node).run("pgrep", "-x", commands.HEARTBEAT_PROCESS).exit_code != 0
+
+        what = f"Heartbeat on {node} is at work or gone"
+        return wait_until(lambda: self.status(node), clear, CALM_S, what, self.tails)
 
     def await_own_pages(self) -> None:
         """Waits until each node's own address gives a page."""
@@ -266,8 +306,10 @@ def joined(statuses: dict[str, NodeStatus]) -> bool:
 
 
 def settled(statuses: dict[str, NodeStatus]) -> bool:
-    """Nothing is on the move."""
-    return all(status.settled for status in statuses.values())
+    """Nothing is on the move, and the nodes agree who holds what: after a split brain each says for a while that it
+    holds all, before it restarts itself."""
+    first, second = statuses.values()
+    return first.settled and second.settled and second.resources == SETTLED[first.resources]
 
 
 def network_name(lab: str) -> str:

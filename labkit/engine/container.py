@@ -102,6 +102,11 @@ class Container:
         with translated(f"unpausing {self.name}"):
             self.sdk.unpause()
 
+    def limit_cpus(self, cpu_period: int, cpu_quota: int) -> None:
+        """How much of the CPU it gets from now on: so many us in each period of so many us."""
+        with translated(f"changing the limits of {self.name}"):
+            self.sdk.update(cpu_period=cpu_period, cpu_quota=cpu_quota)
+
     def remove(self) -> None:
         """Ends and removes it with its anonymous volumes; it may be gone already."""
         with translated(f"removing {self.name}"):

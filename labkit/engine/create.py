@@ -13,6 +13,7 @@ from labkit.engine.container import Container
 from labkit.errors import NotAvailable
 
 LOOPBACK = "127.0.0.1"
+CPU_PERIOD_US = 100_000  # the engine's own default: a limit is kept over each tenth of a second
 
 
 def container(
@@ -90,7 +91,12 @@ def descriptors(most: int) -> Ulimit:
 
 def limits(engine: Engine, cpus: float, memory_mib: int) -> dict[str, Any]:
     """The engine's options for a node's limits, no more than its host has."""
-    return {"nano_cpus": int(min(cpus, engine.facts.cpus) * 1e9), "mem_limit": f"{memory_mib}m"}
+    return {**cpu_limit(engine, cpus), "mem_limit": f"{memory_mib}m"}
+
+
+def cpu_limit(engine: Engine, cpus: float) -> dict[str, int]:
+    """The engine's options for so many CPUs; unlike `nano_cpus` these can be changed while the container runs."""
+    return {"cpu_period": CPU_PERIOD_US, "cpu_quota": int(min(cpus, engine.facts.cpus) * CPU_PERIOD_US)}
 
 
 def require_free_ports(engine: Engine, ports: Sequence[int], but_for: str = "") -> None:

@@ -7,6 +7,7 @@ it a few tenths more.
 """
 
 from labkit.cluster import Bracket, Lab
+from labkit.faults import Expectation
 from labkit.heartbeat import commands
 from labkit.render import MONITOR_CYCLE_MS
 from labkit.spec import Spec
@@ -17,14 +18,13 @@ describe = "apache2 stopped by its init script on the active node (the guide's S
 HAND_OVER_MS = (300.0, 1700.0)
 
 
-def expects_move(spec: Spec) -> bool:
-    return spec.profile == "corrected"
-
-
-def predict(spec: Spec) -> tuple[float, float] | None:
+def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return None
-    return HAND_OVER_MS[0], MONITOR_CYCLE_MS + HAND_OVER_MS[1]
+        return Expectation(
+            moves=False, dual_owner=None, why="nothing watches apache2, and both nodes have the VIP anyway"
+        )
+    band = (HAND_OVER_MS[0], MONITOR_CYCLE_MS + HAND_OVER_MS[1])
+    return Expectation(moves=True, outage_ms=band, why="the monitor misses apache2 and hands over to the peer")
 
 
 def inject(lab: Lab, node: str) -> Bracket:

@@ -5,6 +5,7 @@ away; the peer begins when it is told that this is done.
 """
 
 from labkit.cluster import Bracket, Lab
+from labkit.faults import Expectation
 from labkit.heartbeat import commands
 from labkit.spec import Spec
 
@@ -15,12 +16,11 @@ APACHE_STOP_MS = 1000.0
 MOVE_MS = 1800.0
 
 
-def expects_move(spec: Spec) -> bool:
-    return spec.profile == "corrected"
-
-
-def predict(spec: Spec) -> tuple[float, float] | None:
-    return (APACHE_STOP_MS, APACHE_STOP_MS + MOVE_MS) if spec.profile == "corrected" else None
+def expect(spec: Spec) -> Expectation:
+    if spec.profile != "corrected":
+        return Expectation(moves=True, dual_owner=None, why="the peer has the VIP already, and keeps it")
+    band = (APACHE_STOP_MS, APACHE_STOP_MS + MOVE_MS)
+    return Expectation(moves=True, outage_ms=band, why="the leaving node gives its resources up before it goes")
 
 
 def inject(lab: Lab, node: str) -> Bracket:

@@ -6,25 +6,25 @@ between deadtime - keepalive and deadtime + 250 ms after the fault; then the sur
 """
 
 from labkit.cluster import Bracket, Lab
+from labkit.faults import Expectation
 from labkit.heartbeat import commands
 from labkit.spec import Spec
 
 name = "node-kill"
 describe = "the active node loses its power: its container is killed"
 
-TAKEOVER_MS = 600.0
+TAKEOVER_MS = 1500.0  # 250 to 500 ms were seen on a quiet machine; a second more for a busy one
 
 
-def expects_move(spec: Spec) -> bool:
-    return spec.profile == "corrected"
-
-
-def predict(spec: Spec) -> tuple[float, float] | None:
+def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return None
+        return Expectation(moves=True, dual_owner=None, why="the peer has the VIP already, and keeps it")
     timing = spec.timing
     earliest = timing.deadtime_ms - timing.keepalive_ms
-    return earliest, timing.deadtime_ms + commands.DEATH_POLL_MS + TAKEOVER_MS
+    latest = timing.deadtime_ms + commands.DEATH_POLL_MS + TAKEOVER_MS
+    return Expectation(
+        moves=True, outage_ms=(earliest, latest), why="the peer hears nothing for deadtime and takes over"
+    )
 
 
 def inject(lab: Lab, node: str) -> Bracket:

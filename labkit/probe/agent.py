@@ -31,14 +31,22 @@ class Settings:
 
 @dataclass
 class Seen:
-    """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then."""
+    """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then.
+
+    moves: (when its request was due, server) of each good answer that came from another server than the one before.
+    """
 
     server: str | None = None
     good_in_a_row: int = 0
     requests: int = 0
     failed: int = 0
     latest_ns: int = 0
+    moves: list[tuple[int, str]] = field(default_factory=list)
     clocks: dict[str, int] = field(default_factory=dict)
+
+    def server_at(self, instant_ns: int) -> str | None:
+        """Who served at an instant of the run's clock, None before the first good answer."""
+        return next((server for since_ns, server in reversed(self.moves) if since_ns <= instant_ns), None)
 
 
 class Agent:
@@ -80,6 +88,8 @@ class Agent:
             seen.latest_ns = max(seen.latest_ns, event["t_ns"])
             if event["outcome"] == "good":
                 seen.good_in_a_row = seen.good_in_a_row + 1 if event["server"] == seen.server else 1
+                if event["server"] != seen.server:
+                    seen.moves.append((event["t_ns"], event["server"]))
                 seen.server = event["server"]
             else:
                 seen.failed += 1
