@@ -3,24 +3,28 @@
 The runner writes what happened; this reads it. Judging an old run again replaces its result and reports.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from labkit import checks, history, report
-from labkit.measure import result
+from labkit.measure import Assertion, result
 from labkit.store import RESULT, RunFolder
 
 REPORT = "report.html"
 
 
-def judge(folder: RunFolder) -> dict[str, Any]:
+def judge(folder: RunFolder, asserted: Sequence[Assertion] = ()) -> dict[str, Any]:
     """Measures and judges a run, and writes result.json, report.html, report.md and junit.xml. Returns the result.
 
+    asserted: what else must hold; each counts as a check of its own.
     Raises BadInput, with file and line, for a history that cannot be read.
     """
     events = history.read(folder.history)
     document = result(events, run=str(folder.path))
     document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
+    for one in asserted:
+        document["checks"].append(asdict(checks.Judgement(one.text, *one.judge(document["summary"]))))
     folder.write_json(RESULT, document)
     folder.write(REPORT, report.render_html(document, events, folder.rendered()))
     folder.write("report.md", report.render_markdown(document, events))
