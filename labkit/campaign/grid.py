@@ -62,12 +62,9 @@ class Parameters:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "Parameters":
-        """Raises BadInput if they are of another version."""
-        try:
-            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
-            return cls(**{**values, "spec": Spec.model_validate(document["spec"])})
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"the sweep's parameters cannot be read: {error}; start it anew") from error
+        """Raises ValueError, KeyError or TypeError if they are none, or of another version."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+        return cls(**{**values, "spec": Spec.model_validate(document["spec"])})
 
 
 def listed(option: str, text: str) -> tuple[str, ...]:

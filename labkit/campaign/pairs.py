@@ -1,21 +1,25 @@
 """Several labs at once, each with a subnet, a bridge and ports of its own, which share the trials of a run."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
+from typing import Any, TypeVar
 
 from typing_extensions import Self
 
 from labkit import history, runner
-from labkit.cluster import lifecycle
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images, network
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import RunFolder
+
+T = TypeVar("T")
 
 PARTS = "pairs"
 REMOVE_EVERY_S = 1.0
@@ -61,16 +65,8 @@ class Pairs:
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
         shares = [replace(scenario, pair=number, pairs=pairs) for number in range(1, pairs + 1)]
         try:
-            with ThreadPoolExecutor(pairs) as pool:
-                running = [pool.submit(self._one, *one, watch) for one in zip(specs, shares, parts, strict=True)]
-                try:
-                    wait(running)
-                except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
-                    while wait(running, REMOVE_EVERY_S).not_done:
-                        self.remove()
-                    raise
-            for one in running:
-                one.result()
+            labs = self._together(self._up, specs)  # all before the first trial, which starting others would disturb
+            self._together(partial(runner.run, watch=watch, disposable=True), labs, shares, parts)
         except BaseException:
             self.remove()
             raise
@@ -78,9 +74,21 @@ class Pairs:
             if pairs > 1:
                 merge(folder, parts, scenario.trials)
 
-    def _one(self, spec: Spec, share: Scenario, folder: RunFolder, watch: Watch) -> None:
-        lab = lifecycle.up(self._engine, spec, self._options, _Passing(self._progress, spec.name)).lab
-        runner.run(lab, share, folder, watch, disposable=True)
+    def _up(self, spec: Spec) -> Lab:
+        return lifecycle.up(self._engine, spec, self._options, _Passing(self._progress, spec.name)).lab
+
+    def _together(self, work: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+        """What the work returns for each pair's arguments, done in threads. Raises what the first that failed raised,
+        when all have ended."""
+        with ThreadPoolExecutor(len(arguments[0])) as pool:
+            running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
+            try:
+                wait(running)
+            except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
+                while wait(running, REMOVE_EVERY_S).not_done:
+                    self.remove()
+                raise
+        return [one.result() for one in running]
 
 
 def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
@@ -105,7 +113,7 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
 
 
 def _as_first(events: Sequence[Event], first_macs: dict[str, str]) -> list[Event]:
-    macs = {mac: first_macs[node] for node, mac in history.header(events)["macs"].items()}
+    macs = {mac: first_macs.get(node, mac) for node, mac in history.header(events)["macs"].items()}
     return [{**one, "mac": macs.get(one["mac"], one["mac"])} if "mac" in one else one for one in events[1:]]
 
 

@@ -55,9 +55,10 @@ class Sweep:
         """The sweep of a folder, with its own parameters. Raises BadInput if others are asked for."""
         try:
             document = json.loads((path / SWEEP).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path} is no sweep's folder: {error}") from error
-        parameters = Parameters.of(document["parameters"])
+            parameters = Parameters.of(document["parameters"])
+            measured = {_key(cell): cell for cell in document["cells"] if cell["error"] is None}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path} is no sweep's folder, or its {SWEEP} cannot be read: {error}") from error
         for name, value in asked.items():
             stored = getattr(parameters, name)
             if value not in (None, stored):
@@ -65,9 +66,7 @@ class Sweep:
                     f"{path} has {_said(stored)} for {name}, not {_said(value)}; a sweep goes on as it began"
                 )
         cells, skipped = grid.plan(parameters)
-        known = {cell.key for cell in cells}
-        done = {_key(cell): cell for cell in document["cells"] if cell["error"] is None and _key(cell) in known}
-        return cls(RunFolder(path), parameters, cells, skipped, done)
+        return cls(RunFolder(path), parameters, cells, skipped, measured)
 
     def document(self) -> dict[str, Any]:
         """What `labkit sweep --json` answers and sweep.json keeps."""

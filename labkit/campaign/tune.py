@@ -7,15 +7,15 @@ same phases of the heartbeat, and the longest outage counts. `next_deadtime` is 
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from labkit import history
 from labkit.campaign.grid import timing_of
 from labkit.campaign.load import Load, false_failovers
 from labkit.campaign.pairs import Pairs
-from labkit.errors import BadInput
+from labkit.errors import BadInput, LabkitError
 from labkit.faults import Fault
 from labkit.heartbeat.times import show_ms
 from labkit.history import Event
@@ -24,24 +24,27 @@ from labkit.plot import duration
 from labkit.progress import Progress
 from labkit.runner import STAY_MARGIN_S, Scenario
 from labkit.spec import Spec
-from labkit.store import HISTORY, RunFolder
+from labkit.store import RunFolder
 
 TUNE = "tune.json"
 RATIO = 5
 STEP_MS = 50.0
 LEAST_MS = 250.0  # of a deadtime; shorter ones broke down on machines that were merely busy
-MOST_STEPS = 6
 AIM = 0.75  # of what is left below the target is taken in one step up: measured outages scatter
 CLOSE = 0.03  # of the target: nearer to it is not searched
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A deadtime and the longest outage with it, in ms; None where one did not end or was not measured."""
+    """A deadtime and the longest outage with it, in ms; None where one did not end or was not measured.
+
+    error: why the trials could not all be run, as where a pair does not come to rest with such a deadtime.
+    """
 
     deadtime_ms: float
     longest_ms: float | None
     run: str = ""
+    error: str | None = None
 
     def holds(self, target_ms: float) -> bool:
         return self.longest_ms is not None and self.longest_ms <= target_ms
@@ -92,21 +95,35 @@ def first_deadtime(target_ms: float, predicted: Callable[[float], float | None])
     return max(fitting, default=LEAST_MS)
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is sought. most_steps: so many deadtimes are tried at most. watch_s: to look for false failovers, at
+    least."""
+
+    target_ms: float
+    most_steps: int
+    watch_s: float
+
+
 def tune(
-    pairs: Pairs, spec: Spec, scenario: Scenario, target_ms: float, watch_s: float, root: RunFolder, progress: Progress
+    pairs: Pairs, spec: Spec, scenario: Scenario, search: Search, root: RunFolder, progress: Progress
 ) -> dict[str, Any]:
     """What `labkit tune --json` answers. Each try is a run folder inside root, and so is the watch under load."""
+    target_ms = search.target_ms
     tried: list[Tried] = []
     deadtime_ms: float | None = first_deadtime(
         target_ms, lambda ms: _predicted(scenario.fault, with_deadtime(spec, ms))
     )
     summaries: dict[float, dict[str, Any]] = {}
-    while deadtime_ms is not None and len(tried) < MOST_STEPS:
+    while deadtime_ms is not None and len(tried) < search.most_steps:
         progress.step(f"deadtime {show_ms(deadtime_ms)}, {scenario.trials} trials of {scenario.fault.name}")
-        result = _run(pairs, with_deadtime(spec, deadtime_ms), scenario, root, progress)
-        summaries[deadtime_ms] = outage = result["summary"]["outage_ms"]
-        tried.append(Tried(deadtime_ms, None if outage["missed"] else outage["max"], result["run"]))
-        progress.step(f"  longest outage {duration(tried[-1].longest_ms)}, target {duration(target_ms)}")
+        folder, error = _run(pairs, with_deadtime(spec, deadtime_ms), scenario, root, progress)
+        longest_ms = None
+        if error is None:
+            summaries[deadtime_ms] = outage = (folder.result() or judge(folder))["summary"]["outage_ms"]
+            longest_ms = None if outage["missed"] else outage["max"]
+        tried.append(Tried(deadtime_ms, longest_ms, str(folder.path), error))
+        progress.step(f"  longest outage {duration(longest_ms)}, target {duration(target_ms)}")
         deadtime_ms = next_deadtime(tried, target_ms)
     found = best(tried, target_ms)
     answer: dict[str, Any] = {
@@ -126,7 +143,7 @@ def tune(
             "timing": timing_of(chosen),
             "outage_ms": summaries[found.deadtime_ms],
             "predicted": {"outage_ms": band and list(band)},
-            "false_failovers": _under_load(pairs, chosen, scenario, watch_s, root, progress),
+            "false_failovers": _under_load(pairs, chosen, scenario, search.watch_s, root, progress),
         }
     answer["sentences"] = sentences(answer)
     root.write_json(TUNE, answer)
@@ -138,7 +155,8 @@ def sentences(answer: dict[str, Any]) -> list[str]:
     fault, target = answer["fault"], duration(answer["target_ms"])
     if answer["timing"] is None:
         last = min(answer["tried"], key=lambda one: float(one["deadtime_ms"]))
-        reached = "did not end" if last["longest_ms"] is None else f"was {duration(last['longest_ms'])}"
+        unmeasured = "did not end" if last["error"] is None else "could not be measured"
+        reached = unmeasured if last["longest_ms"] is None else f"was {duration(last['longest_ms'])}"
         return [
             f"The outage of {fault} could not be kept under {target}: with a deadtime of"
             f" {show_ms(last['deadtime_ms'])}, the smallest that was tried, the longest one {reached}."
@@ -165,19 +183,30 @@ def _under_load(
 ) -> dict[str, Any]:
     trials = math.ceil(watch_s / (spec.timing.deadtime_ms / 1000 + STAY_MARGIN_S))
     progress.step(f"watching for false failovers under load, {trials} trials")
-    result = _run(pairs, spec, replace(scenario, fault=Load(), trials=trials), root, progress)
-    return {**false_failovers(history.read(Path(result["run"]) / HISTORY)), "run": result["run"]}
+    folder, error = _run(pairs, spec, replace(scenario, fault=Load(), trials=trials), root, progress)
+    events = history.read(folder.history) if folder.history.is_file() else []
+    return {**false_failovers(events), "run": str(folder.path), "error": error}
 
 
-def _run(pairs: Pairs, spec: Spec, scenario: Scenario, root: RunFolder, progress: Progress) -> dict[str, Any]:
+def _run(
+    pairs: Pairs, spec: Spec, scenario: Scenario, root: RunFolder, progress: Progress
+) -> tuple[RunFolder, str | None]:
+    """The run's folder, and why it did not get to its end."""
     folder = RunFolder.create(root.path, f"{spec.timing.deadtime}-{scenario.fault.name}")
 
     def watch(event: Event) -> None:
         if event["event"] == "trial-end":
             progress.detail(f"trial {event['trial']} of {scenario.trials} is done")
 
-    pairs.run(spec, scenario, folder, watch)
-    return judge(folder)
+    try:
+        pairs.run(spec, scenario, folder, watch)
+        return folder, None
+    except LabkitError as error:
+        progress.step(f"  {str(error).splitlines()[0]}")
+        return folder, str(error)
+    finally:
+        with suppress(LabkitError):  # a run that did not begin has no history
+            judge(folder)
 
 
 def _step_down(ms: float) -> float:

@@ -14,7 +14,7 @@ from labkit.campaign.compare import compare as compared
 from labkit.campaign.grid import listed
 from labkit.campaign.pairs import Pairs
 from labkit.campaign.sweep import ERROR, PAGE, Sweep
-from labkit.campaign.tune import require_dependence
+from labkit.campaign.tune import Search, require_dependence
 from labkit.campaign.tune import tune as tuned
 from labkit.checks import Judgement
 from labkit.cli.common import (
@@ -155,7 +155,7 @@ def _tell(document: dict[str, Any]) -> None:
         table.add_column(column, overflow="fold")
     for side in ("a", "b"):
         one = document[side]
-        timing = " / ".join(duration(one["timing"][name]) for name in ("keepalive_ms", "deadtime_ms"))
+        timing = " / ".join(show_ms(one["timing"][name]) for name in ("keepalive_ms", "deadtime_ms"))
         outage = one["summary"]["outage_ms"]
         table.add_row(side.upper(), one["run"], timing, str(outage["n"]), duration(outage["median"]), interval(outage))
     out.print(table)
@@ -182,6 +182,7 @@ def tune(
     outage: Annotated[str, typer.Option("--outage", help="The target, as in 3s or 1500ms.")],
     fault: Annotated[str, typer.Option("--fault", help="What is to be survived so fast.")] = "node-kill",
     trials: Annotated[int, typer.Option("--trials", min=1, max=10_000, help="How often with each deadtime.")] = 5,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=100, help="So many deadtimes are tried at most.")] = 6,
     watch: Annotated[float, typer.Option("--watch", min=1, help="Seconds to look for false failovers, at least.")] = 60,
     seed: Annotated[int | None, typer.Option("--seed", help="As for failover.")] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=32, help="So many pairs share the trials.")] = 1,
@@ -198,13 +199,13 @@ def tune(
 
     Example: labkit tune --outage 3s
     """
-    target_ms = parse_duration(outage)
+    search = Search(parse_duration(outage), steps, watch)
     spec = read_spec(file, name or "tune", platform, profile, least=least)
     scenario = Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
     require_dependence(spec, scenario.fault)
     engine = Engine.connect()
     with progress(as_json) as shown, Pairs(engine, spec, parallel, shown, mirror) as pairs:
-        document = tuned(pairs, spec, scenario, target_ms, watch, RunFolder.create(root, "tune"), shown)
+        document = tuned(pairs, spec, scenario, search, RunFolder.create(root, "tune"), shown)
     if as_json:
         answer(document)
     else:

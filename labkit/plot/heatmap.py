@@ -36,7 +36,7 @@ def heatmap_svg(
     left_px = max(len(show_ms(row)) for row in rows) * LETTER_PX + 8
     column_px = min((width_px - left_px - 4) / len(columns), WIDEST_COLUMN_PX)
     top_ms = top_ms or max((ms for ms in figures_ms.values() if ms), default=1.0)
-    height_px, total_px = ROW_PX * len(rows), ROW_PX * len(rows) + 2 * AXIS_PX
+    height_px, total_px = ROW_PX * len(rows), ROW_PX * len(rows) + 2 * AXIS_PX - 10
     ids = f"{name}-{width_px}"
     with style(ids):
         figure = Figure(figsize=(width_px / 72, total_px / 72), dpi=72)
@@ -62,7 +62,7 @@ def heatmap_svg(
                 square = (column_px - GAP_PX, ROW_PX - GAP_PX)
                 axes.add_patch(Rectangle((x_px, y_px), *square, color=colour, linewidth=0))
                 text = "?" if ms is None else duration(ms)
-                ink = WHITE if shade is None or shade < 0.5 else BLACK
+                ink = WHITE if shade is None or shade < 0.4 else BLACK
                 axes.text(*middle, text, ha="center", va="center", color=ink, fontweight="bold")
         for x, keepalive in enumerate(columns):
             x_px = left_px + x * column_px + (column_px - GAP_PX) / 2
