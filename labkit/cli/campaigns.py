@@ -37,7 +37,7 @@ from labkit.cli.common import (
 )
 from labkit.cli.show import SIGN, findings, interval
 from labkit.engine import Engine
-from labkit.errors import LabkitError
+from labkit.errors import BadInput, LabkitError
 from labkit.heartbeat.times import show_ms
 from labkit.history import Event, header, read
 from labkit.measure import Assertion, parse_duration, result
@@ -87,6 +87,10 @@ def sweep(
         one = Sweep.new(root, spec, asked)
     else:
         one = Sweep.resumed(resume, asked)
+        spec = one.parameters.spec
+        options = {"name": name, "platform": platform, "profile": profile, "privileged": False if least else None}
+        if file is not None or spec.with_options(**options) != spec:
+            raise BadInput(f"{resume} has its own lab; leave out --file, --name, --platform, --profile and the like")
     engine = Engine.connect()
     with progress(as_json) as shown:
         shown.step(f"{len(one.cells)} cells of {one.parameters.trials} trials; the sweep's folder is {one.folder.path}")
