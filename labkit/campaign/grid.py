@@ -1,5 +1,6 @@
 """What a sweep is to measure: every timing with every fault, less what Heartbeat refuses. Pure."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,8 +69,11 @@ class Parameters:
 
 
 def listed(option: str, text: str) -> tuple[str, ...]:
-    """The values of an option that takes several, separated by commas; each once. Raises BadInput for an empty one."""
-    values = [value.strip() for value in text.split(",")]
+    """The values of an option that takes several, separated by commas; each once. Raises BadInput for an empty one.
+
+    A fault's parameters have commas between them, too: what begins like `loops=` belongs to the value before it.
+    """
+    values = [value.strip() for value in re.split(r",(?!\s*\w+=)", text)]
     if "" in values:
         raise BadInput(f"{option}: {text!r} has an empty value; write them like this: 1,2,3")
     return tuple(dict.fromkeys(values))

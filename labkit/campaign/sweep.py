@@ -82,7 +82,7 @@ class Sweep:
         """Measures the cells that are missing. One that cannot be run is recorded with its error, and the next begins
         with labs of its own."""
         left = grid.missing(self.cells, self.done)
-        clock = _Clock(len(left) * self.parameters.trials)
+        clock = _Clock(len(left) * self.parameters.trials, self.parameters.trials)
         self._keep()
         try:
             for cell in left:
@@ -140,15 +140,19 @@ def told(cell: Mapping[str, Any]) -> str:
 
 
 class _Clock:
-    """How long the rest will take, if its trials cost what those done have cost, labs and all."""
+    """How long the rest will take, if its trials cost what those done have cost, labs and all.
 
-    def __init__(self, trials: int) -> None:
+    telling: trials of a cell, before which it says nothing: the first ones bear all of their lab's start.
+    """
+
+    def __init__(self, trials: int, telling: int) -> None:
         self._trials = trials
+        self._telling = telling
         self._begun_ns = now_ns()
         self.done = 0
 
     def left(self) -> str:
-        if not self.done:
+        if self.done < self._telling:
             return ""
         seconds = (now_ns() - self._begun_ns) / SECOND / self.done * max(self._trials - self.done, 0)
         return f"; about {seconds / 60:.0f} min left" if seconds >= 90 else f"; about {seconds:.0f} s left"

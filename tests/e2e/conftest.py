@@ -8,16 +8,23 @@ import pytest
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import LabkitError
+from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
 
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in this folder; pytest hands over everything that it collected."""
+    """Marks what lies in this folder; pytest hands over everything that it collected. The catalogue's tests come last:
+    its runs go on beside all others."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=_reads_catalogue)
+
+
+def _reads_catalogue(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "run" in item.fixturenames
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,3 +72,14 @@ def printed(engine: Engine) -> Iterator[Lab]:
     with lab_up(engine, fast(named("printed"), profile="as-printed", initdead="1")) as up:
         up.await_nodes(lambda now: all(node.vip for node in now.values()), "both nodes have the VIP")
         yield up
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogue(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Catalogue]:
+    """A trial of each fault that a selected test asks for, by its parameter `fault`; begun before the first test."""
+    readers = [item for item in request.session.items if _reads_catalogue(item)]
+    wanted = dict.fromkeys(str(item.callspec.params["fault"]) for item in readers if isinstance(item, pytest.Function))
+    with Catalogue(engine, wanted, tmp_path_factory.mktemp("catalogue")) as runs:
+        yield runs

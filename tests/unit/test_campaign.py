@@ -85,6 +85,8 @@ def test_what_is_no_grid_is_bad_input(changes: dict[str, Any], told: str) -> Non
 def test_lists_are_separated_by_commas() -> None:
     """Blanks do not count, and an empty value is a slip of the pen."""
     assert grid.listed("--deadtime", "1, 3,1") == ("1", "3")
+    faults_with_parameters = ("none", "cpu-starve:cpus=0.1,loops=4", "loss:share=0.5")
+    assert grid.listed("--fault", ",".join(faults_with_parameters)) == faults_with_parameters
     with pytest.raises(BadInput, match="--deadtime"):
         grid.listed("--deadtime", "1,,3")
 
