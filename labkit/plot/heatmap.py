@@ -8,6 +8,7 @@ from labkit.plot.canvas import AXIS_PX, LETTER_PX, WIDE_PX, duration, picture, s
 ROW_PX = 40
 WIDEST_COLUMN_PX = 150
 GAP_PX = 3
+LONGEST_FIGURE = 8  # letters of `10.40 s` and some room
 COLOURS = "cividis"  # even in brightness from end to end, and the same for the colour-blind
 EMPTY_COLOUR = "#868b94"
 BLACK, WHITE = "#101316", "#ffffff"
@@ -35,6 +36,7 @@ def heatmap_svg(
     rows = sorted({deadtime for _, deadtime in figures_ms})
     left_px = max(len(show_ms(row)) for row in rows) * LETTER_PX + 8
     column_px = min((width_px - left_px - 4) / len(columns), WIDEST_COLUMN_PX)
+    crowded = column_px < LONGEST_FIGURE * LETTER_PX
     top_ms = top_ms or max((ms for ms in figures_ms.values() if ms), default=1.0)
     height_px, total_px = ROW_PX * len(rows), ROW_PX * len(rows) + 2 * AXIS_PX - 10
     ids = f"{name}-{width_px}"
@@ -45,7 +47,7 @@ def heatmap_svg(
         axes.set_axis_off()
         axes.set_xlim(0, width_px)
         axes.set_ylim(total_px, 0)
-        axes.text(0, 10, "deadtime", va="center")
+        axes.text(0, 10, "deadtime; outages in seconds" if crowded else "deadtime", va="center")
         axes.text(left_px, total_px - 10, "keepalive", va="center")
         for y, deadtime in enumerate(rows):
             y_px = AXIS_PX - 12 + y * ROW_PX
@@ -61,7 +63,7 @@ def heatmap_svg(
                 colour = EMPTY_COLOUR if shade is None else colormaps[COLOURS](0.1 + 0.9 * shade)
                 square = (column_px - GAP_PX, ROW_PX - GAP_PX)
                 axes.add_patch(Rectangle((x_px, y_px), *square, color=colour, linewidth=0))
-                text = "?" if ms is None else duration(ms)
+                text = "?" if ms is None else f"{ms / 1000:.1f}" if crowded else duration(ms)
                 ink = WHITE if shade is None or shade < 0.4 else BLACK
                 axes.text(*middle, text, ha="center", va="center", color=ink, fontweight="bold")
         for x, keepalive in enumerate(columns):
