@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -16,12 +16,13 @@ from labkit.campaign.compare import compare
 from labkit.campaign.grid import Parameters
 from labkit.campaign.load import Load, false_failovers
 from labkit.campaign.pairs import merge
-from labkit.campaign.sweep import SWEEP, Sweep
+from labkit.campaign.sweep import PAGE, SWEEP, Sweep
 from labkit.campaign.tune import Tried, best, first_deadtime, next_deadtime
-from labkit.errors import BadInput
+from labkit.errors import BadInput, Unsettled
 from labkit.history import Event, History
 from labkit.measure import result, summarize
-from labkit.runner import Scenario
+from labkit.progress import Silent
+from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import RunFolder
 from tests.unit.histories import MASTER, SLAVE, TrialBuilder, failover, run_event
@@ -125,7 +126,7 @@ BROKEN: dict[str, Any] = {"summary": None, "predicted": None, "checks": [], "ver
 
 def swept(tmp_path: Path) -> Sweep:
     """One cell done, one broken, four to be measured."""
-    sweep = Sweep.new(tmp_path, Spec(), {**PARAMETERS.document(), "spec": None} | _tuples(PARAMETERS))
+    sweep = Sweep.new(tmp_path, Spec(), _tuples(PARAMETERS))
     for one in (cell(200, 1000, "node-kill"), cell(200, 1000, "apache-kill", **BROKEN)):
         sweep.done[one["timing"]["keepalive_ms"], one["timing"]["deadtime_ms"], one["fault"]] = one
     sweep.folder.write_json(SWEEP, sweep.document())
@@ -161,6 +162,57 @@ def test_what_is_no_sweep_cannot_go_on(tmp_path: Path, text: str | None) -> None
         (tmp_path / SWEEP).write_text(text)
     with pytest.raises(BadInput):
         Sweep.resumed(tmp_path, {})
+
+
+class PretendedPairs:
+    """Pairs that run nothing: they write a history at once, do not come up for one fault, and are cut off at a time."""
+
+    def __init__(self, cut_off_at: int | None = None) -> None:
+        self.runs = 0
+        self.cut_off_at = cut_off_at
+
+    def run(self, spec: Spec, scenario: Scenario, folder: RunFolder, watch: Watch) -> None:
+        self.runs += 1
+        if self.runs == self.cut_off_at:
+            raise KeyboardInterrupt
+        if scenario.fault.name == "apache-kill":
+            raise Unsettled("gave up\n--- the log")
+        with History.create(folder.history) as written:
+            for event in [run_event(2, fault=scenario.fault.name), *failover(1), *failover(2)]:
+                written.append(event)
+                watch(event)
+
+
+def kept(sweep: Sweep) -> list[tuple[str, str]]:
+    """Fault and verdict of the cells in sweep.json."""
+    document = json.loads((sweep.folder.path / SWEEP).read_text())
+    fits(document, "sweep")
+    return [(one["fault"], one["verdict"]) for one in document["cells"]]
+
+
+def test_a_cell_that_cannot_be_run_is_recorded(tmp_path: Path) -> None:
+    """With its error, and the sweep goes on; what was measured has its verdict and its report."""
+    sweep = Sweep.new(tmp_path, Spec(), _tuples(PARAMETERS))
+    sweep.run(cast(Any, PretendedPairs()), Silent())
+    assert kept(sweep) == [("node-kill", "pass"), ("apache-kill", "error")] * 3
+    node_kill, apache_kill = sweep.document()["cells"][:2]
+    assert apache_kill["error"] == "gave up\n--- the log"
+    assert node_kill["summary"]["outage_ms"]["median"] == 1500
+    assert (Path(node_kill["run"]) / "report.html").exists()
+
+
+def test_an_interrupted_sweep_keeps_what_is_done(tmp_path: Path) -> None:
+    """Its file and its page have the cells before the interruption, and it can go on to its end."""
+    sweep = Sweep.new(tmp_path, Spec(), _tuples(replace(PARAMETERS, faults=("none",))))
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(cast(Any, PretendedPairs(cut_off_at=3)), Silent())
+    assert kept(sweep) == [("none", "pass")] * 2
+    assert "more cells are to be measured" in (sweep.folder.path / PAGE).read_text()
+    resumed, pairs = Sweep.resumed(sweep.folder.path, {}), PretendedPairs()
+    resumed.run(cast(Any, pairs), Silent())
+    assert pairs.runs == 1
+    assert kept(resumed) == [("none", "pass")] * 3
+    assert resumed.document()["complete"]
 
 
 def test_the_page_shows_every_cell(tmp_path: Path) -> None:
