@@ -1,5 +1,6 @@
 """A sweep's report: one self-contained page with a heat map for each fault, and links to the cells' reports. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ def render(document: Document) -> str:
 def headline(document: Document) -> str:
     """The sweep in one sentence."""
     cells, parameters = document["cells"], document["parameters"]
-    passed = sum(cell["verdict"] == "pass" for cell in cells)
-    words = f"{passed} of {len(cells)} cells passed, with {parameters['trials']} trials each"
+    verdicts = Counter(cell["verdict"] for cell in cells)
+    words = f"{verdicts['pass']} of {len(cells)} cells passed"
+    for verdict, name in (("fail", "failed"), ("unknown", "are unknown"), ("error", "could not be run")):
+        words += f", {verdicts[verdict]} {name}" if verdicts[verdict] else ""
+    words += f", with {parameters['trials']} trials each"
     if skipped := len(document["skipped"]):
         words += f"; {skipped} {'timing is' if skipped == 1 else 'timings are'} impossible"
     return words + ("" if document["complete"] else "; more cells are to be measured") + "."
