@@ -223,10 +223,7 @@ def test_the_page_shows_every_cell(tmp_path: Path) -> None:
     assert 'href="node-kill/report.html"' in text
     assert "&lt;gone&gt;" in text
     assert "Use more than 2 s" in text
-    assert (
-        "1 of 2 cells passed, 1 could not be run, with 2 trials each; 1 timing is impossible; more cells are to be measured."
-        in text
-    )
+    assert "<h1>1 of 2 cells passed, 1 could not be run, with 2 trials each; 1 timing is impossible; more" in text
     assert "http" not in text.replace("http://www.w3.org", "")
 
 
