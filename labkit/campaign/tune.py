@@ -162,7 +162,7 @@ def sentences(answer: dict[str, Any]) -> list[str]:
             f" {show_ms(last['deadtime_ms'])}, the smallest that was tried, the longest one {reached}."
         ]
     timing, outage, band = answer["timing"], answer["outage_ms"], answer["predicted"]["outage_ms"]
-    predicted = f", and up to {duration(band[1])} is predicted" if band else ""
+    predicted = f" (predicted: up to {duration(band[1])})" if band else ""
     setting = (
         f"A deadtime of {show_ms(timing['deadtime_ms'])} with a keepalive of {show_ms(timing['keepalive_ms'])} kept the"
         f" outage of {fault} under {target}: the longest of {outage['n']} was {duration(outage['max'])}{predicted}."

@@ -418,7 +418,7 @@ def test_tune_answers_in_two_sentences() -> None:
     fits(document, "tune")
     assert document["sentences"] == [
         "A deadtime of 2 s with a keepalive of 400 ms kept the outage of node-kill under 3.00 s: the longest of 2 was"
-        " 2.40 s, and up to 3.75 s is predicted.",
+        " 2.40 s (predicted: up to 3.75 s).",
         "Under load 1 false failover was seen in 3600 s, so at 95 % there are at most 5 an hour.",
     ]
 
