@@ -149,10 +149,16 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
 
 
 def await_ready(lab: Lab, options: Options) -> None:
-    """Waits until the nodes hear each other and all pages are served; in a bare lab, the nodes' own pages alone."""
+    """Waits until the nodes hear each other and all pages are served; in a bare lab, the nodes' own pages alone.
+
+    Where both start at once on a busy machine, one may be first and take all for a while; when it gives the resources
+    back its apache2 is stopped, and nobody starts it. So such a pair is brought to its starting state.
+    """
     if not options.bare:
         lab.await_nodes(joined, "both nodes hear each other")
         lab.await_page(lab.vip, "the VIP answers")
+        if not options.staged:
+            lab.restore()
     lab.await_own_pages()
 
 
