@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from hashlib import sha256
 
 import labkit
 from labkit import faults
 from labkit.cluster import Bracket, Lab
-from labkit.cluster.lab import settled
+from labkit.cluster.lab import CONFIGURATION, settled
 from labkit.errors import Unsettled
 from labkit.faults import Fault
 from labkit.history import Event, History
@@ -86,6 +87,7 @@ class _Run:
         self.lab.random = self.random
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
+            self.lab.restore()  # later trials find what the one before has restored
             for number in range(1, self.scenario.trials + 1):
                 self.one_trial(number, agent, followers)
         finally:
@@ -100,7 +102,6 @@ class _Run:
 
     def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
         lab = self.lab
-        lab.restore()
         self.trial = number
         try:
             self.note({"event": "trial-start", "t_ns": agent.now_ns()})
@@ -108,6 +109,7 @@ class _Run:
             active = agent.seen.server
             assert active is not None
             pause_until(now_ns() + int(self.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
+            self.note({"event": "armed", "t_ns": agent.now_ns()})
             with self.struck(active) as bracket:
                 self.await_outcome(agent, bracket)
             agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
@@ -176,8 +178,17 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "seed": scenario.seed,
         **asdict(scenario.settings),
         "macs": {node: mac for mac, node in lab.macs().items()},
+        "config": _digests(lab),
         "predicted": {"outage_ms": None if expected.outage_ms is None else list(expected.outage_ms)},
         "images": lab.images(),
         "packages": lab.packages(),
         "host": asdict(lab.engine.facts),
+    }
+
+
+def _digests(lab: Lab) -> dict[str, dict[str, str]]:
+    """Node -> path -> SHA-256 of each configuration file, authkeys among them: its key is random, and stays secret."""
+    return {
+        name: {path: sha256(container.get(path)).hexdigest() for path in CONFIGURATION[lab.spec.profile]}
+        for name, container in lab.nodes.items()
     }

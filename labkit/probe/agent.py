@@ -33,11 +33,13 @@ class Settings:
 class Seen:
     """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then.
 
+    good_since_ns: when the first of these was due. That an older request has timed out is no news, and breaks no row.
     moves: (when its request was due, server) of each good answer that came from another server than the one before.
     """
 
     server: str | None = None
     good_in_a_row: int = 0
+    good_since_ns: int = 0
     requests: int = 0
     failed: int = 0
     latest_ns: int = 0
@@ -87,13 +89,16 @@ class Agent:
             seen.requests += 1
             seen.latest_ns = max(seen.latest_ns, event["t_ns"])
             if event["outcome"] == "good":
-                seen.good_in_a_row = seen.good_in_a_row + 1 if event["server"] == seen.server else 1
+                if event["server"] != seen.server or not seen.good_in_a_row:
+                    seen.good_in_a_row, seen.good_since_ns = 0, event["t_ns"]
+                seen.good_in_a_row += 1
                 if event["server"] != seen.server:
                     seen.moves.append((event["t_ns"], event["server"]))
                 seen.server = event["server"]
             else:
                 seen.failed += 1
-                seen.good_in_a_row = 0
+                if event["t_ns"] >= seen.good_since_ns:
+                    seen.good_in_a_row = 0
 
     def wait(self, holds: Callable[[Seen], bool], timeout_s: float, what: str) -> None:
         """Waits until what was seen is right.
