@@ -7,6 +7,7 @@ a helper, not a plug-in.
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol, TypeVar, get_type_hints
 
@@ -25,7 +26,8 @@ P = TypeVar("P", bound=Plugin)
 def discover(package: ModuleType, protocol: type[P]) -> dict[str, P]:
     """All plug-ins of `package` by their `name`, sorted.
 
-    Each module must have the protocol's attributes, texts not empty, and its functions with the same parameters.
+    Each module must have the protocol's attributes, texts not empty, and its functions with the same parameters; more
+    that have defaults and are given by keyword do no harm.
     BadInput names the file and what is wrong with it: an attribute that is missing or of the wrong type, or a `name`
     that another plug-in has already.
     """
@@ -56,6 +58,11 @@ def _wrong(module: ModuleType, protocol: type) -> str | None:
             continue
         wanted = list(inspect.signature(function).parameters)[1:]  # without self
         given = getattr(module, name, None)
-        if not inspect.isfunction(given) or list(inspect.signature(given).parameters) != wanted:
+        if not inspect.isfunction(given) or _required(given) != wanted:
             return f"it should define {name}({', '.join(wanted)})"
     return None
+
+
+def _required(function: Callable[..., object]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind is not one.KEYWORD_ONLY or one.default is one.empty]

@@ -6,6 +6,7 @@ result.json, report.md, report.html, junit.xml   what was made of it
 """
 
 import json
+import re
 import secrets
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,7 +28,8 @@ class RunFolder:
     def create(cls, root: Path, what: str) -> "RunFolder":
         """A new folder under root, named by the time and what is run. Raises NotAvailable if it cannot be written."""
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        path = root / f"{stamp}-{what}-{secrets.token_hex(2)}"
+        plain = re.sub(r"[^\w.-]", "-", what)  # a fault's parameters have characters that archives refuse
+        path = root / f"{stamp}-{plain}-{secrets.token_hex(2)}"
         try:
             path.mkdir(parents=True)
         except OSError as error:

@@ -10,10 +10,8 @@ name = "single-owner"
 describe = "No two nodes answer for the VIP at the same time, unless the fault is one that must lead to it."
 
 
-def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding | None:
-    expected = header(events).get("expects_dual_owner", False)
-    if expected is None:
-        return None
+def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
+    expected = bool(header(events).get("expects_dual_owner"))
     return each_trial(events, trials, lambda trial: _trial(trial, expected))
 
 

@@ -1,6 +1,5 @@
-"""Failover measured, and what became of it: lab, failover, faults, runs, report, judge."""
+"""Failover measured, and what became of it: lab, failover, runs, report, judge."""
 
-import dataclasses
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from labkit import faults as found_faults
-from labkit import runner
+from labkit import faults, runner
 from labkit.cli.common import (
     DeadtimeOption,
     FileOption,
@@ -46,7 +44,9 @@ from labkit.store import RunFolder, runs
 
 GUIDE_SCENE = "apache-stop"
 
-FaultOption = Annotated[str, typer.Option("--fault", help="What to break; `labkit faults` lists it.")]
+FaultOption = Annotated[
+    str, typer.Option("--fault", help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.")
+]
 TrialsOption = Annotated[int, typer.Option("--trials", min=1, max=10_000, help="How often.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Draws the instant of each fault. Default: a new one, kept in the result.")
@@ -91,7 +91,7 @@ def failover(
 
     Example: labkit failover --fault node-kill --trials 5 --keepalive 200ms --deadtime 1
     """
-    scenario = runner.Scenario(found_faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
+    scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
     options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
@@ -120,7 +120,7 @@ def lab(
 
     Example: labkit lab
     """
-    scenario = runner.Scenario(found_faults.fault(fault), trials, random.randrange(2**31))
+    scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31))
     spec = read_spec(file, platform=platform)
     with progress(False) as shown:
         shown.step("looking at this host")
@@ -144,26 +144,6 @@ def lab(
             "The lab stays up: labkit status, labkit failover --fault node-kill, labkit ssh master-cluster; labkit down"
         )
     leave(worst([verdict(result), *(one.verdict for one in sights)]))
-
-
-def faults(as_json: JsonOption = False) -> None:
-    """What can be broken; with --json also the outage that the timing of lab.yaml, or else the guide's, predicts.
-
-    Example: labkit faults --json
-    """
-    spec = read_spec(None)
-    document = [
-        {
-            "name": one.name,
-            "describe": one.describe,
-            **dataclasses.asdict(one.expect(spec)),
-        }
-        for one in found_faults.all_faults().values()
-    ]
-    if as_json:
-        answer(document)
-    for row in () if as_json else document:
-        out.print(f"[bold]{row['name']:16}[/bold] {row['describe']}", soft_wrap=True)
 
 
 def stored(root: RunsOption = RUNS, as_json: JsonOption = False) -> None:
@@ -222,7 +202,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands, in the order in which --help lists them."""
     app.command()(lab)
     app.command()(failover)
-    app.command()(faults)
     app.command("runs")(stored)
     app.command()(report)
     app.command("judge")(judge_again)

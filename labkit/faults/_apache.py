@@ -20,9 +20,7 @@ HAND_OVER_MS = (300.0, 1700.0)  # half of the least that was seen; the usual plu
 def expect(spec: Spec, detection_ms: tuple[float, float], why: str) -> Expectation:
     """What is expected where the monitor gives apache2 up so long after the fault."""
     if spec.profile != "corrected":
-        return Expectation(
-            moves=False, dual_owner=None, why="nothing watches apache2, and both nodes have the VIP anyway"
-        )
+        return Expectation(moves=False, why="nothing watches apache2, and both nodes have the VIP anyway")
     band = (detection_ms[0] + HAND_OVER_MS[0], detection_ms[1] + HAND_OVER_MS[1])
     return Expectation(moves=True, outage_ms=band, why=why)
 

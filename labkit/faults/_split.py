@@ -25,9 +25,7 @@ def still_served(spec: Spec, why: str) -> Expectation:
     As printed, the peer has the VIP already and announces nothing, so clients stay where they are.
     """
     if spec.profile != "corrected":
-        return Expectation(
-            moves=False, dual_owner=None, why="both nodes have the VIP and serve, with Heartbeat or without"
-        )
+        return Expectation(moves=False, why="both nodes have the VIP and serve, with Heartbeat or without")
     return Expectation(moves=True, dual_owner=True, outage_ms=(0.0, SWITCH_MS), why=why)
 
 

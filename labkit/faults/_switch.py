@@ -23,7 +23,7 @@ def expect(spec: Spec, why: str) -> Expectation:
     """
     if spec.profile != "corrected":
         why = "both nodes have the VIP: a client follows the one that announces it, or waits until its ARP entry is old"
-        return Expectation(moves=True, dual_owner=None, why=why)
+        return Expectation(moves=True, why=why)
     return Expectation(moves=True, outage_ms=(APACHE_STOP_MS, APACHE_STOP_MS + SECOND_LOOK_MS + MOVE_MS), why=why)
 
 

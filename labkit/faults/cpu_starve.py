@@ -15,28 +15,30 @@ monitor get a slice of 1 ms now and then; the kernel's share of the work, ARP an
 """
 
 from labkit.cluster import Bracket, Lab
-from labkit.faults import Expectation
+from labkit.faults import Expectation, Parameter
 from labkit.spec import Spec
 
 name = "cpu-starve"
-describe = "the active node gets a hundredth of a CPU, and busy loops on it want all of that"
-
-CPUS = 0.01  # the least that the engine allows
-LOOPS = 16  # so that Heartbeat's turn comes seldom: see above
+describe = "the active node gets next to no CPU, and busy loops on it want all of that"
+PARAMETERS = {
+    "cpus": Parameter(0.01, 0.01, 64.0, "that the node gets; a hundredth is the least that the engine allows"),
+    "loops": Parameter(16, 0, 1000, "busy loops: the more, the more seldom Heartbeat's turn comes"),
+}
+CPUS, LOOPS = (parameter.default for parameter in PARAMETERS.values())
 LOOP = "yes"
 
 
-def expect(spec: Spec) -> Expectation:
+def expect(spec: Spec, *, cpus: float = CPUS, loops: float = LOOPS) -> Expectation:
     if spec.profile != "corrected":
         why = "both nodes have the VIP, so nobody announces it; the starved node's kernel keeps the clients it had"
-        return Expectation(moves=False, dual_owner=None, why=why)
+        return Expectation(moves=False, why=why)
     why = "the node is too slow to say in time that it lives: a false failover, and two owners, for it keeps the VIP"
     return Expectation(moves=True, dual_owner=True, why=why)
 
 
-def inject(lab: Lab, node: str) -> Bracket:
-    lab.act(node, "sh", "-c", f"for loop in $(seq {LOOPS}); do setsid {LOOP} >/dev/null 2>&1 & done")
-    return lab.limit_cpus(node, CPUS)
+def inject(lab: Lab, node: str, *, cpus: float = CPUS, loops: float = LOOPS) -> Bracket:
+    lab.act(node, "sh", "-c", f"for loop in $(seq {loops:.0f}); do setsid {LOOP} >/dev/null 2>&1 & done")
+    return lab.limit_cpus(node, cpus)
 
 
 def heal(lab: Lab, node: str) -> Bracket:

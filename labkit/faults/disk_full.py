@@ -51,7 +51,6 @@ EMPTY = f"{damage.UNMOUNT} {commands.APACHE_INIT} reload || true"
 def expect(spec: Spec) -> Expectation:
     return Expectation(
         moves=False,
-        dual_owner=False if spec.profile == "corrected" else None,
         outage_ms=(0.0, 0.0),
         why="Heartbeat watches its peer and not its own disk, and neither it nor apache2 needs room in order to go on",
     )

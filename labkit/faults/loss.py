@@ -15,22 +15,22 @@ timing. The share is exact over each cycle, not just on average.
 from collections.abc import Iterable
 
 from labkit.cluster import Bracket, Lab
-from labkit.faults import Expectation, _wire
+from labkit.faults import Expectation, Parameter, _wire
 from labkit.spec import Spec
 
 name = "loss"
-SHARE = 0.2
-describe = f"{SHARE:.0%} of the packets with heartbeats are lost on the way between the nodes, at random but seeded"
+describe = "a share of the packets with heartbeats is lost on the way between the nodes, at random but seeded"
+PARAMETERS = {"share": Parameter(0.2, 0.0, 1.0, "of the packets")}
+SHARE = PARAMETERS["share"].default
 
 CYCLE = 100  # packets after which the same ones are lost again
 MEDIA = 3  # on which ha.cf sends each heartbeat
 
 
-def expect(spec: Spec) -> Expectation:
-    rate = false_failovers_per_hour(spec.timing.keepalive_ms, spec.timing.deadtime_ms, SHARE)
+def expect(spec: Spec, *, share: float = SHARE) -> Expectation:
+    rate = false_failovers_per_hour(spec.timing.keepalive_ms, spec.timing.deadtime_ms, share)
     return Expectation(
         moves=False,
-        dual_owner=False if spec.profile == "corrected" else None,
         outage_ms=(0.0, 0.0),
         why=f"it takes a whole deadtime without a heartbeat, each of which is sent {MEDIA} times: {rate:.1g} false"
         " failovers an hour are due",
@@ -58,10 +58,10 @@ def pattern(lost: Iterable[int], cycle: int) -> list[str]:
     ]
 
 
-def inject(lab: Lab, node: str) -> Bracket:
+def inject(lab: Lab, node: str, *, share: float = SHARE) -> Bracket:
     brackets = []
     for there in (lab.spec.peer_of(node), node):
-        lost = lab.random.sample(range(CYCLE), round(SHARE * CYCLE))
+        lost = lab.random.sample(range(CYCLE), round(share * CYCLE))
         matches = [f"{_wire.heartbeats(lab)} {one}" for one in pattern(lost, CYCLE)]
         brackets.append(_wire.ignore(lab, there, name, matches))
     return Bracket(brackets[0].before_ns, brackets[-1].after_ns)

@@ -21,7 +21,7 @@ describe = "the active node is frozen as a whole, and thaws when healed"
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
         why = "both nodes have the VIP, so nobody announces it; the frozen node's kernel keeps the clients it had"
-        return Expectation(moves=False, dual_owner=None, why=why)
+        return Expectation(moves=False, why=why)
     why = "the peer hears nothing for deadtime and takes over; when the node thaws it still has the VIP: two owners"
     return _split.out_of_service(spec, why)
 

@@ -12,27 +12,30 @@ which the peer takes over. A machine takes longer still, and to clients it makes
 """
 
 from labkit.cluster import Bracket, Lab
-from labkit.faults import Expectation, node_kill
+from labkit.faults import Expectation, Parameter, node_kill
 from labkit.spec import Spec
-from labkit.timing import MS, now_ns, pause_until
+from labkit.timing import MS, SECOND, now_ns, pause_until
 
 name = "node-reboot"
 describe = "the active node loses its power and boots again after deadtime: failover, and failback by itself"
 
-BEYOND_DEADTIME_MS = 2000.0  # a quarter of a second until the peer looks, and time for its takeover
+PARAMETERS = {
+    "beyond_s": Parameter(2.0, 0.0, 600.0, "that the power stays away beyond deadtime; 2 is enough for a takeover")
+}
+BEYOND_S = PARAMETERS["beyond_s"].default
 
 
-def expect(spec: Spec) -> Expectation:
+def expect(spec: Spec, *, beyond_s: float = BEYOND_S) -> Expectation:
     if spec.profile != "corrected":
         return node_kill.expect(spec)
     why = "the node is away for longer than deadtime, so the peer takes over; when it is back it gets its resources"
     return Expectation(moves=True, outage_ms=node_kill.expect(spec).outage_ms, why=why)
 
 
-def inject(lab: Lab, node: str) -> Bracket:
+def inject(lab: Lab, node: str, *, beyond_s: float = BEYOND_S) -> Bracket:
     """The bracket is around the loss of power: what follows happens by itself."""
     bracket = lab.kill(node)
-    pause_until(now_ns() + int((lab.spec.timing.deadtime_ms + BEYOND_DEADTIME_MS) * MS))
+    pause_until(now_ns() + int(lab.spec.timing.deadtime_ms * MS + beyond_s * SECOND))
     lab.start(node)
     return bracket
 

@@ -13,7 +13,7 @@ describe = "nothing is done: the reference"
 
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return Expectation(moves=False, dual_owner=None, outage_ms=(0.0, 0.0), why="both nodes have the VIP anyway")
+        return Expectation(moves=False, outage_ms=(0.0, 0.0), why="both nodes have the VIP anyway")
     return Expectation(moves=False, outage_ms=(0.0, 0.0), why="nothing was done, so nothing may happen")
 
 

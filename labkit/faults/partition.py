@@ -26,7 +26,7 @@ describe = "the nodes no longer hear each other's heartbeats, while both still s
 
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return Expectation(moves=False, dual_owner=None, why="both nodes have the VIP anyway, and keep it")
+        return Expectation(moves=False, why="both nodes have the VIP anyway, and keep it")
     return Expectation(
         moves=True,
         dual_owner=True,

@@ -21,7 +21,7 @@ describe = "the active node is cut off from everything, as if its cable were pul
 
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return Expectation(moves=True, dual_owner=None, why="the peer has the VIP already, and keeps it")
+        return Expectation(moves=True, why="the peer has the VIP already, and keeps it")
     return Expectation(
         moves=True,
         dual_owner=True,

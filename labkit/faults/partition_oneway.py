@@ -24,7 +24,7 @@ describe = "the active node's heartbeats no longer reach its peer, while it stil
 
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return Expectation(moves=False, dual_owner=None, why="both nodes have the VIP anyway, and keep it")
+        return Expectation(moves=False, why="both nodes have the VIP anyway, and keep it")
     return Expectation(
         moves=True,
         dual_owner=True,

@@ -8,6 +8,7 @@ import pytest
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import LabkitError
+from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
 
 HERE = Path(__file__).parent
@@ -65,3 +66,16 @@ def printed(engine: Engine) -> Iterator[Lab]:
     with lab_up(engine, fast(named("printed"), profile="as-printed", initdead="1")) as up:
         up.await_nodes(lambda now: all(node.vip for node in now.values()), "both nodes have the VIP")
         yield up
+
+
+@pytest.fixture(scope="session")
+def catalogue(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Catalogue]:
+    """A trial of each fault that a selected test asks for, by its parameter `fault`."""
+    tests = [
+        item for item in request.session.items if isinstance(item, pytest.Function) and "catalogue" in item.fixturenames
+    ]
+    wanted = dict.fromkeys(str(test.callspec.params["fault"]) for test in tests)
+    with Catalogue(engine, wanted, tmp_path_factory.mktemp("catalogue")) as runs:
+        yield runs
