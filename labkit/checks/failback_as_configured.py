@@ -5,6 +5,7 @@ Heartbeat leaves it away: after a hand-over, which auto_failback does not undo, 
 tells which of the two it was. Only a node that was away has anything to come back to.
 """
 
+import re
 from collections.abc import Sequence
 
 from labkit.checks import Finding, each_trial
@@ -39,8 +40,7 @@ def _trial(trial: Trial, preferred: str, on: bool) -> Finding:
     if last["server"] != preferred:
         return Finding("fail", f"{last['server']} serves in the end, and {preferred} is preferred")
     lines = trial.of("log")
-    gave_back = any(line.get("marker") == "standby-requested" and "[foreign]" in line["text"] for line in lines)
-    by_itself = gave_back or any(line.get("marker") == "failback" for line in lines)
+    by_itself = any(_given_back(line, preferred) for line in lines)
     asked = any(line.get("marker") == "takeover-requested" for line in lines)
     if not on:
         detail = "resources were given back to a node that returned, and auto_failback is off"
@@ -50,8 +50,19 @@ def _trial(trial: Trial, preferred: str, on: bool) -> Finding:
         return Finding("fail", f"{preferred} was away and came back, and had to ask for its resources (hb_takeover)")
     if by_itself:
         return Finding("pass", f"the resources of {preferred} came back by themselves")
-    how = "after a hand-over they were asked for, as they have to be" if asked else "they had never been given back"
-    return Finding("pass", f"{preferred} has its resources; {how}")
+    if asked:
+        return Finding("pass", f"{preferred} asked for its resources after a hand-over, as it has to")
+    return Finding("pass", f"nothing had to come back to {preferred}")
+
+
+def _given_back(line: Event, node: str) -> bool:
+    """Whether the line says that a node gets its own resources back without having asked for them."""
+    if line.get("marker") == "failback":
+        return bool(line["node"] == node)
+    return (
+        line.get("marker") == "standby-requested"
+        and re.search(rf"(?<!{re.escape(node)}) wants .*\[foreign\]", line["text"]) is not None
+    )
 
 
 def _gone(line: Event, node: str) -> bool:

@@ -1,9 +1,9 @@
 """Nobody took a node for dead, or its service over, without a reason.
 
 A fault that should move the service is reason enough, from its injection until it is healed: what it may lead to is for
-`expected-move` and `single-owner`. While it is healed the nodes come and go, so nothing is asked of that time. Where two
-nodes own the VIP from the beginning, as printed, a service that stays says nothing about the nodes' view of each other,
-so that there, too, only the time before the fault counts.
+`expected-move` and `single-owner`. While it is healed the nodes come and go, so nothing is asked of that time. As
+printed, both nodes have the VIP, and a service that stays tells nothing about what they think of each other; so there,
+too, only the time before the fault counts.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
     run = header(events)
     if (moves := run.get("expects_move")) is None:
         return Finding("unknown", "the run does not say whether a move was expected")
-    reason = moves or run.get("expects_dual_owner", False) is not False
+    reason = moves or run.get("profile") == "as-printed"
     by_number = {trial.number: trial for trial in trials_of(events)}
     return each_trial(events, trials, lambda measures: _trial(by_number[measures.number], reason))
 

@@ -18,8 +18,8 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
     nodes = list(run.get("spec", {}).get("nodes", {}))
     if moves is None or len(nodes) != 2:
         return Finding("unknown", "the run does not say which nodes there were, or whether a move was expected")
-    # Where two nodes own the VIP, clients are led to either.
-    either = run.get("expects_dual_owner", False) is not False
+    # Where two nodes own the VIP, clients are led to either; as printed, they do from the beginning.
+    either = run.get("expects_dual_owner") or run.get("profile") == "as-printed"
     by_number = {trial.number: trial for trial in trials_of(events)}
 
     def one(measures: TrialMeasures) -> Finding:
@@ -48,6 +48,8 @@ def _after(trial: Trial, right: str) -> Finding:
     wrong = sorted((r["t_ns"], r["server"]) for r in good if r["server"] != right and r["t_ns"] >= since_ns)
     if wrong:
         after_s = (wrong[0][0] - inject["before_ns"]) / 1e9
-        again = f"{len(wrong)} answers came from {wrong[0][1]} again, the first asked for {after_s:.2f} s after the fault"
+        again = (
+            f"{len(wrong)} answers came from {wrong[0][1]} again, the first asked for {after_s:.2f} s after the fault"
+        )
         return Finding("fail", f"{right} served, and then {again}")
     return Finding("pass", f"{right} alone served, once it did")
