@@ -16,6 +16,7 @@ from labkit.cluster import Bracket, Lab
 from labkit.cluster.lab import CONFIGURATION, settled
 from labkit.errors import Unsettled
 from labkit.faults import Fault
+from labkit.heartbeat import commands
 from labkit.history import Event, History
 from labkit.probe import Agent, Capture, LogFollower, Settings
 from labkit.spec import to_yaml
@@ -72,9 +73,12 @@ class _Run:
         self.disposable = disposable
         self.trial: int | None = None
         self.random = random.Random(scenario.seed)
+        self.young_until_ns = 0
 
     def note(self, event: Event) -> None:
         """Writes an event of the present trial; between trials nothing is recorded."""
+        if event.get("marker") == "starting":
+            self.young_until_ns = max(self.young_until_ns, event["t_ns"] + int(commands.YOUNG_MS * MS))
         if self.trial is not None:
             event = {**event, "trial": self.trial}
             self.history.append(event)
@@ -88,6 +92,7 @@ class _Run:
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
             self.lab.restore()  # later trials find what the one before has restored
+            self.grown_up("start", agent, followers)
             for number in range(1, self.scenario.trials + 1):
                 self.one_trial(number, agent, followers)
         finally:
@@ -113,14 +118,24 @@ class _Run:
             with self.struck(active) as bracket:
                 self.await_outcome(agent, bracket)
             agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
-            for follower in followers:
-                follower.catch_up(f"trial-{number}")
+            self.grown_up(f"trial-{number}", agent, followers)
             self.note({"event": "trial-end", "t_ns": agent.now_ns()})
         except BaseException as error:
             self.note({"event": "interrupted", "t_ns": agent.latest_ns(), "reason": f"{type(error).__name__}: {error}"})
             raise
         finally:
             self.trial = None
+
+    def grown_up(self, mark: str, agent: Agent, followers: list[LogFollower]) -> None:
+        """Every log line until now was heard, and no daemon is so young that its death would be noticed late.
+
+        A pair can be whole sooner than that. Without the wait, a trial that follows at once would measure the patience
+        that the daemon asks for in its first seconds, not its deadtime.
+        """
+        for follower in followers:
+            follower.catch_up(mark)
+        what = "the daemons are old enough to ask for no patience"
+        agent.wait(lambda seen: seen.latest_ns >= self.young_until_ns, 2 * commands.YOUNG_MS / 1000, what)
 
     @contextmanager
     def struck(self, node: str) -> Iterator[Bracket]:

@@ -45,4 +45,5 @@ def _trial(trial: Trial, reason: bool) -> Finding:
             at_s = (line["t_ns"] - start_ns) / 1e9
             when = f"{abs(at_s):.2f} s {'before' if at_s < 0 else 'after'} the fault"
             return Finding("fail", f"{line['node']} {WORDS[line['marker']]} {when}: {line['text']}")
-    return Finding("pass", "nobody did before the fault" if reason else "nobody did, before the fault or after it")
+    when = "before the fault" if reason else "before the fault or after it"
+    return Finding("pass", f"no node took its peer for dead, or took over, {when}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from labkit.heartbeat.commands import YOUNG_MS
 from labkit.history import Trial
 from labkit.measure.service import NS_PER_MS, Service, in_hand_ns
 
@@ -14,8 +15,9 @@ class Cost:
 
     outage_ms    from the fault to the first good answer; 0 without an outage, until healing if nobody answered
     watch_ms     deliberate: the pause before the fault, and the look at the service between its return and healing
-    recovery_ms  Heartbeat at work, from the daemon's first line after healing began to its last, or to the first good
-                 answer after the failback; also before the fault, where the fault prepares the lab
+    recovery_ms  Heartbeat at work, from the daemon's first line after healing began to its last, to the first good
+                 answer after the failback, or until it is old enough to be struck again (see `commands.YOUNG_MS`);
+                 also before the fault, where the fault prepares the lab
     overhead_ms  the rest: labkit's own commands, and the engine's
     """
 
@@ -50,6 +52,8 @@ def cost(trial: Trial, service: Service, failback: Service) -> Cost | None:
 
 def _busy_ns(trial: Trial, start_ns: int, end_ns: int, also_ns: list[int]) -> int:
     """From the first to the last sign of the cluster at work between two instants."""
-    lines = (line["t_ns"] for line in trial.of("log") if line.get("program") == DAEMON)
-    signs = [t_ns for t_ns in (*lines, *also_ns) if start_ns <= t_ns <= end_ns]
+    lines = [line for line in trial.of("log") if line.get("program") == DAEMON]
+    grown_ns = [line["t_ns"] + int(YOUNG_MS * NS_PER_MS) for line in lines if line.get("marker") == "starting"]
+    said_ns = [line["t_ns"] for line in lines]
+    signs = [t_ns for t_ns in (*said_ns, *grown_ns, *also_ns) if start_ns <= t_ns <= end_ns]
     return max(signs) - min(signs) if signs else 0

@@ -29,6 +29,7 @@ ROW_PX, ROW_PITCH_PX, LANE_TITLE_PX = 13, 18, 22
 LONGEST_LABEL = 16
 SHORTEST_MS = 400.0
 NUMBER_PX = 28
+LEAST_PX = 1.5  # a single failed request is seen, too
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,8 @@ def _lane(canvas: Canvas, lane: Lane, y_px: float) -> float:
         canvas.label(y_px + ROW_PX / 2, _short(row.label))
         canvas.level(canvas.focus, y_px + ROW_PX / 2, alpha=0.15, width_px=0.8, zorder=0)
         for bar in row.bars:
-            canvas.bar(bar.span, y_px, ROW_PX, bar.colour, bar.alpha)
             start, end = max(bar.span[0], canvas.focus[0]), min(bar.span[1], canvas.focus[1])
+            canvas.bar((start, max(end, start + LEAST_PX / canvas.px_per_ms)), y_px, ROW_PX, bar.colour, bar.alpha)
             if (end - start) * canvas.px_per_ms > len(bar.text) * STATE_LETTER_PX + 6:
                 canvas.axes.text((start + end) / 2000, y_px + ROW_PX / 2, bar.text, ha="center", va="center")
         y_px += ROW_PITCH_PX

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from labkit.plot.canvas import BAND_COLOUR, LETTER_PX, NODE_COLOURS, WIDE_PX, Canvas, duration, style
+from labkit.plot.canvas import BAND_COLOUR, LETTER_PX, NODE_COLOURS, WIDE_PX, Canvas, Span, duration, style
 
 ROW_PX, BAR_PX = 22, 13
 WAITING_COLOUR = "#868b94"
@@ -32,18 +32,25 @@ def waterfall_svg(instants_ms: Mapping[str, float], width_px: int = WIDE_PX) -> 
         for row, (label, at_ms) in enumerate(phases):
             y_px = ROW_PX * row + 6
             canvas.label(y_px + BAR_PX / 2, label)
-            canvas.level(focus, y_px + BAR_PX / 2, alpha=0.15, width_px=0.8, zorder=0)
             least_ms = 2 / canvas.px_per_ms  # so that what took no time is seen
-            canvas.bar((min(before_ms, at_ms - least_ms), at_ms), y_px, BAR_PX, COLOURS.get(label, WAITING_COLOUR))
-            _length(canvas, before_ms, at_ms, y_px + BAR_PX / 2, "fault" if label == "fault" else "")
+            bar = (min(before_ms, at_ms - least_ms), at_ms)
+            canvas.bar(bar, y_px, BAR_PX, COLOURS.get(label, WAITING_COLOUR))
+            length = "" if row == 0 or label == "fault" else f"+{duration(at_ms - before_ms)}"
+            begins_ms = _write(canvas, bar, y_px + BAR_PX / 2, length)
+            canvas.level((focus[0], begins_ms), y_px + BAR_PX / 2, alpha=0.15, width_px=0.8, zorder=0)
             before_ms = at_ms
         return canvas.svg(name, "Phases of the outage")
 
 
-def _length(canvas: Canvas, start_ms: float, end_ms: float, y_px: float, instead: str) -> None:
-    """A bar's length, behind it, or before it where there is no room."""
-    text = instead or f"+{duration(end_ms - start_ms)}"
-    room_ms = (len(text) * LETTER_PX + 10) / canvas.px_per_ms
+def _write(canvas: Canvas, bar: Span, y_px: float, text: str) -> float:
+    """Writes behind a bar; where there is no room, on it or before it. Returns where the whole begins, in ms."""
     half_ms = (len(text) * LETTER_PX / 2 + 5) / canvas.px_per_ms
-    fits = end_ms + room_ms < canvas.focus[1]
-    canvas.text(end_ms + half_ms if fits else start_ms - half_ms, y_px, text)
+    start_ms, end_ms = bar
+    if end_ms + 2 * half_ms < canvas.focus[1]:
+        canvas.text(end_ms + half_ms, y_px, text)
+        return start_ms
+    if end_ms - start_ms > 2 * half_ms:
+        canvas.text((start_ms + end_ms) / 2, y_px, text)
+        return start_ms
+    canvas.text(start_ms - half_ms, y_px, text)
+    return start_ms - 2 * half_ms

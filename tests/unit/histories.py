@@ -39,7 +39,7 @@ def run_event(trials: int = 1, **changes: object) -> Event:
         "limit_ms": LIMIT_MS,
         "arp_ms": ARP_MS,
         "macs": MACS,
-        "config": dict.fromkeys((MASTER, SLAVE), {"/etc/ha.d/haresources": "5f1e", "/etc/ha.d/authkeys": "c0de"}),
+        "config": {node: {"/etc/ha.d/haresources": "5f1e", "/etc/ha.d/authkeys": "c0de"} for node in MACS},
         "predicted": {"outage_ms": [900.0, 1900.0]},
         "images": {"node": "sha256:" + "a" * 64},
         "packages": {"heartbeat": "1:3.0.6-13+b2", "apache2": "2.4.62-1~deb12u2"},
@@ -164,7 +164,9 @@ def no_op(number: int = 1, node: str = MASTER) -> list[Event]:
 def never_back(number: int = 1) -> list[Event]:
     """apache2 stopped, and nobody watches it: refused until it is healed, with two good answers inside the bracket."""
     trial = TrialBuilder(number).start().served(MASTER, 0, 1030).asked(1030, 5000, "refused").served(MASTER, 5000, 6000)
-    trial.owned(0, 6000, MASTER).armed(990).fault("inject", 1000, 1100, "apache-stop").fault("heal", 4900, 4990, "apache-stop")
+    trial.owned(0, 6000, MASTER).armed(990).fault("inject", 1000, 1100, "apache-stop").fault(
+        "heal", 4900, 4990, "apache-stop"
+    )
     return trial.end(6000).events
 
 

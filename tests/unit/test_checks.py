@@ -131,7 +131,7 @@ def test_one_request_in_a_hundred_may_be_late(late: int, verdict: str) -> None:
 
 
 def healed(trial: TrialBuilder) -> list[Event]:
-    """A trial of a fault at 1,000 ms, healed at 2,500 ms and ended at 4,000 ms, in which both nodes say nothing else."""
+    """A trial of a fault at 1,000 ms, healed at 2,500 ms and ended at 4,000 ms; the nodes say nothing else."""
     trial.armed(950).fault("inject", 1000, 1001).fault("heal", 2500, 2501)
     return trial.end(4000).events
 

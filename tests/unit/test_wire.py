@@ -64,7 +64,9 @@ def test_heartbeats_and_announcements_are_events_of_their_trial(tmp_path: Path) 
 def test_other_packets_mean_nothing(tmp_path: Path) -> None:
     """An answer to a question, somebody else's address, another port, and a frame that was cut off."""
     others = [gratuitous(SLAVE, asked="172.23.19.43"), gratuitous(SLAVE, "172.23.19.9"), heartbeat(MASTER, 695)]
-    assert read(tmp_path, *(sent(one, 100, 1) for one in others), sent(Ether(bytes(gratuitous(SLAVE))[:30]), 110, 1)) == []
+    assert (
+        read(tmp_path, *(sent(one, 100, 1) for one in others), sent(Ether(bytes(gratuitous(SLAVE))[:30]), 110, 1)) == []
+    )
 
 
 def test_a_run_without_a_capture_has_no_wire_events(tmp_path: Path) -> None:
