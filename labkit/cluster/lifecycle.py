@@ -39,7 +39,11 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     present = find(engine, spec.name)
     if present is not None and _is(present, spec, found, options):
         progress.step(f"the lab {spec.name!r} is up already")
-        await_ready(present, options)
+        if options.bare or all(status.joined and status.apache2 for status in present.statuses().values()):
+            await_ready(present, options)
+        else:
+            progress.step("something is broken in it: it is brought to its starting state")
+            present.restore()
         return Start(present)
     if present is not None:
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
@@ -97,10 +101,11 @@ def find(engine: Engine, name: str) -> Lab | None:
 
 
 def require(engine: Engine, name: str) -> Lab:
-    """Like find(), but raises NotAvailable where there is none."""
+    """Like find(), but raises NotAvailable where there is none, or where parts of it are missing."""
     lab = find(engine, name)
     if lab is None:
-        raise NotAvailable(f"no lab {name!r} is up; start it with `labkit up`")
+        there = "parts of the lab {!r} are missing" if leftovers(engine, name) else "no lab {!r} is up"
+        raise NotAvailable(f"{there.format(name)}; `labkit up` starts it")
     return lab
 
 

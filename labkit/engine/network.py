@@ -20,6 +20,7 @@ PREFIX = "lk"
 ALIAS = "labkit="
 MACVLAN = "macvlan"
 BRIDGE = "bridge"
+OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
 
 
 class SubnetTaken(NotAvailable):
@@ -109,15 +110,20 @@ def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Netw
                 f" or use `--subnet auto`"
             )
     pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(subnet))])
-    with translated(f"making the network {name}"):
-        return engine.client.networks.create(
-            name,
-            driver=BRIDGE if parent is None else MACVLAN,
-            options={} if parent is None else {"parent": parent, "macvlan_mode": "bridge"},
-            internal=True,  # no default route; and the gateway's ports are published on its other network
-            ipam=pool,
-            labels=engine.labels(lab, "network"),
-        )
+    try:
+        with translated(f"making the network {name}"):
+            return engine.client.networks.create(
+                name,
+                driver=BRIDGE if parent is None else MACVLAN,
+                options={} if parent is None else {"parent": parent, "macvlan_mode": "bridge"},
+                internal=True,  # no default route; and the gateway's ports are published on its other network
+                ipam=pool,
+                labels=engine.labels(lab, "network"),
+            )
+    except NotAvailable as error:
+        if OVERLAPS in str(error):  # somebody took it since we looked
+            raise SubnetTaken(str(error)) from error
+        raise
 
 
 def make_access_network(engine: Engine, lab: str, name: str) -> None:

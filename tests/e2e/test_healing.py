@@ -1,6 +1,7 @@
 """Faults by hand and by labkit's own commands: injected, left behind, healed; whatever became of the node meanwhile."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ from labkit import faults
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
+from labkit.heartbeat import commands
 from labkit.probe import Settings
 from labkit.timing import wait_until
 from tests.e2e.catalogue import traces, trial_of
-from tests.e2e.helpers import Running, await_whole, complaint, fast, lab_up, named, run_cli
+from tests.e2e.helpers import FAST, ROOT, Running, await_whole, complaint, fast, lab_up, named, run_cli
 
 LEFT = ["apache-hang", "disk-full", "node-pause", "partition"]  # one of a kind: processes, mounts, container, network
 
@@ -85,6 +87,38 @@ def test_a_run_begins_by_healing_what_is_left(lab: Lab) -> None:
     (trial,) = done.document["trials"]
     assert (trial["server_before"], trial["server_after"]) == (lab.spec.preferred, lab.spec.preferred)
     assert traces(lab) == []
+
+
+def test_up_mends_a_lab_that_is_up_and_broken(lab: Lab) -> None:
+    """A lab in which a service is down is not taken for one that is up: it is brought to its starting state."""
+    _, second = lab.nodes
+    lab.act(second, commands.HEARTBEAT_INIT, "stop")
+    done = run_cli("up", "--name", lab.name, *FAST)
+    assert done.exit_code == 0, done.stderr
+    assert "broken" in done.stdout
+    await_whole(lab)
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> faults.Fault:
+    """The fault that docs/faults.md shows, put where faults are found."""
+    page = (ROOT / "docs" / "faults.md").read_text()
+    (text,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "address_conflict.py").write_text(text)
+    monkeypatch.setattr(faults, "__path__", [*faults.__path__, str(tmp_path)])
+    return faults.fault("address-conflict")
+
+
+def test_the_example_in_the_docs_is_a_fault(lab: Lab, example: faults.Fault, tmp_path: Path) -> None:
+    """It is found without being listed, does what it says on a real pair, and is healed."""
+    run = trial_of(lab, example, tmp_path, Settings(limit_ms=5000))
+    assert example.describe
+    assert {run.verdict(check) for check in ("expected-move", "service-back", "single-owner")} == {"pass"}
+    assert run.trial["outage_ms"] == 0
+    assert run.trial["dual_owner_ms"] > 0
+    assert run.traces == []
+    faults.heal(lab, example, lab.spec.preferred)
+    await_whole(lab)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from labkit.checks import all_checks, judge_all
 from labkit.cli import WrongUse, app
-from labkit.faults import all_faults
+from labkit.faults import all_faults, parameters
 from labkit.history import Event
 from labkit.measure import PHASES, Cost, Phase, Step, Summary, TrialMeasures, result
 from labkit.platforms import discover
@@ -244,8 +244,9 @@ def test_specs_in_the_docs_are_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("commands.md", list(all_faults())),
-        ("measuring.md", [*all_faults(), *all_checks()]),
+        ("faults.md", [f"| `{name}` |" for name in all_faults()]),
+        ("faults.md", [f"| `{name}` | `{key}` |" for name, one in all_faults().items() for key in parameters(one)]),
+        ("measuring.md", list(all_checks())),
         ("troubleshooting.md", list(all_checks())),
         ("platforms.md", list(discover())),
     ],
