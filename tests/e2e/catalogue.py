@@ -13,6 +13,7 @@ from labkit import faults, history, runner
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import LabkitError
+from labkit.heartbeat import commands
 from labkit.judging import judge
 from labkit.probe import Settings
 from labkit.store import RunFolder
@@ -62,9 +63,7 @@ ROWS = {
     "heartbeat-kill": Row(
         preferred=_set("acquiring", "failback"), peer=TAKES | {"giving-up"}, never=_set("returning"), settings=PATIENT
     ),
-    "heartbeat-stop": Row(
-        _set("refused"), never=_set("taking-over"), order=("stopping", "giving-up", "shutdown-notice", "address-up")
-    ),
+    "heartbeat-stop": Row(_set("refused"), order=("stopping", "giving-up", "shutdown-notice", "address-up")),
     "link-down": Row(preferred=_set("declared-dead") | RESTARTS, peer=TAKES | RESTARTS),
     "loss": Row(never=MOVES, settings=PATIENT),
     "node-kill": Row(preferred=_set("failback"), peer=TAKES, never=_set("returning"), order=GONE),
@@ -85,9 +84,8 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run of one trial. lab: the pair that it ran on. before, after: the nodes' files on either side of it.
-
-    traces: what the fault left on the nodes, although it was healed.
+    """A finished run of one trial. lab: the pair that it ran on, which may be gone by now. before, after: the nodes'
+    files on either side of it. traces: what the fault left on the nodes, though it was healed. secret: the pair's key.
     """
 
     fault: faults.Fault
@@ -97,6 +95,7 @@ class Run:
     before: dict[str, str]
     after: dict[str, str]
     traces: list[str]
+    secret: bytes
 
     @property
     def events(self) -> list[history.Event]:
@@ -125,7 +124,8 @@ def trial_of(lab: Lab, fault: faults.Fault, root: Path, settings: Settings | Non
     folder = RunFolder.create(root, fault.name)
     runner.run(lab, runner.Scenario(fault, seed=seed, settings=settings or Settings()), folder, watch=lambda _: None)
     await_whole(lab)
-    return Run(fault, lab, folder, judge(folder), before, lab.files(), traces(lab))
+    secret = lab.node(lab.spec.preferred).get(commands.AUTHKEYS).split()[-1]
+    return Run(fault, lab, folder, judge(folder), before, lab.files(), traces(lab), secret)
 
 
 def traces(lab: Lab) -> list[str]:

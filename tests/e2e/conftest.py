@@ -15,10 +15,16 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in this folder; pytest hands over everything that it collected."""
+    """Marks what lies in this folder; pytest hands over everything that it collected. The catalogue's tests come last:
+    its runs go on beside all others."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=_reads_catalogue)
+
+
+def _reads_catalogue(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "run" in item.fixturenames
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,14 +74,12 @@ def printed(engine: Engine) -> Iterator[Lab]:
         yield up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def catalogue(
     engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Catalogue]:
-    """A trial of each fault that a selected test asks for, by its parameter `fault`."""
-    tests = [
-        item for item in request.session.items if isinstance(item, pytest.Function) and "catalogue" in item.fixturenames
-    ]
-    wanted = dict.fromkeys(str(test.callspec.params["fault"]) for test in tests)
+    """A trial of each fault that a selected test asks for, by its parameter `fault`; begun before the first test."""
+    readers = [item for item in request.session.items if _reads_catalogue(item)]
+    wanted = dict.fromkeys(str(item.callspec.params["fault"]) for item in readers if isinstance(item, pytest.Function))
     with Catalogue(engine, wanted, tmp_path_factory.mktemp("catalogue")) as runs:
         yield runs
