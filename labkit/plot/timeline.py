@@ -235,7 +235,7 @@ def _lane(canvas: Canvas, lane: Lane, y_px: float) -> float:
             start, end = max(bar.span[0], canvas.focus[0]), min(bar.span[1], canvas.focus[1])
             canvas.bar((start, max(end, start + LEAST_PX / canvas.px_per_ms)), y_px, ROW_PX, bar.colour, bar.alpha)
             if (end - start) * canvas.px_per_ms > len(bar.text) * STATE_LETTER_PX + 6:
-                canvas.axes.text((start + end) / 2000, y_px + ROW_PX / 2, bar.text, ha="center", va="center")
+                canvas.axes.text((start + end) / 2000, y_px + ROW_PX / 2, bar.text, ha="center", va="center", zorder=5)
         y_px += ROW_PITCH_PX
     return y_px
 
