@@ -130,6 +130,17 @@ def test_one_request_in_a_hundred_may_be_late(late: int, verdict: str) -> None:
     assert verdicts([run_event(), *events])["cadence-kept"] == verdict
 
 
+def test_a_busy_machine_is_told_of_once() -> None:
+    """However many trials it spoilt, and with the worst of them."""
+    events = [run_event(2), *failover(1), *failover(2)]
+    requests = [event for event in events if event["event"] == "request"]
+    for event in [*requests[:50], *requests[-100:]]:
+        event["late_us"] = 5001
+    assert detail(events, "cadence-kept") == (
+        "under 99% of the requests were on time: the machine was too busy; the least was 80.00%"
+    )
+
+
 def healed(trial: TrialBuilder) -> list[Event]:
     """A trial of a fault at 1,000 ms, healed at 2,500 ms and ended at 4,000 ms; the nodes say nothing else."""
     trial.armed(950).fault("inject", 1000, 1001).fault("heal", 2500, 2501)
