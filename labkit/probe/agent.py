@@ -50,6 +50,22 @@ class Seen:
         """Who served at an instant of the run's clock, None before the first good answer."""
         return next((server for since_ns, server in reversed(self.moves) if since_ns <= instant_ns), None)
 
+    def answered(self, request: dict[str, Any]) -> None:
+        """Takes in the end of a request."""
+        due_ns, server = request["t_ns"], request["server"]
+        self.requests += 1
+        self.latest_ns = max(self.latest_ns, due_ns)
+        if request["outcome"] != "good":
+            self.failed += 1
+            if due_ns >= self.good_since_ns:
+                self.good_in_a_row = 0
+            return
+        if server != self.server:
+            self.moves.append((due_ns, server))
+        if server != self.server or not self.good_in_a_row:
+            self.server, self.good_in_a_row, self.good_since_ns = server, 0, due_ns
+        self.good_in_a_row += 1
+
 
 class Agent:
     """A running agent. `offset_ns` is wall time minus monotonic time at its last reading of both clocks."""
@@ -86,19 +102,7 @@ class Agent:
             if event["id"]:
                 seen.clocks[event["id"]] = event["t_ns"]
         elif event["event"] == "request":
-            seen.requests += 1
-            seen.latest_ns = max(seen.latest_ns, event["t_ns"])
-            if event["outcome"] == "good":
-                if event["server"] != seen.server or not seen.good_in_a_row:
-                    seen.good_in_a_row, seen.good_since_ns = 0, event["t_ns"]
-                seen.good_in_a_row += 1
-                if event["server"] != seen.server:
-                    seen.moves.append((event["t_ns"], event["server"]))
-                seen.server = event["server"]
-            else:
-                seen.failed += 1
-                if event["t_ns"] >= seen.good_since_ns:
-                    seen.good_in_a_row = 0
+            seen.answered(event)
 
     def wait(self, holds: Callable[[Seen], bool], timeout_s: float, what: str) -> None:
         """Waits until what was seen is right.
