@@ -147,6 +147,11 @@ class Trial:
         return next((event for event in self.of("fault") if event["stage"] == stage), None)
 
     @property
+    def start_ns(self) -> int:
+        """The first instant that it knows of."""
+        return int(min((event["t_ns"] for event in self.events if "t_ns" in event), default=0))
+
+    @property
     def end_ns(self) -> int:
         """When the trial ended or was interrupted, or else the last instant that it knows of."""
         ends = [*self.of("trial-end"), *self.of("interrupted")] or self.events

@@ -28,7 +28,7 @@ def wire_events(capture: Path, events: Sequence[Event]) -> list[Event]:
     vip, port = spec.get("network", {}).get("vip"), spec.get("timing", {}).get("udpport")
     if not (capture.exists() and clocks and vip and port):
         return []
-    spans = [(min(e["t_ns"] for e in t.events if "t_ns" in e), t.end_ns, t.number) for t in trials(events)]
+    spans = [(trial.start_ns, trial.end_ns, trial.number) for trial in trials(events)]
     walls = [wall_ns for wall_ns, _ in clocks]
     address = socket.inet_aton(vip)
     found: list[Event] = []

@@ -39,12 +39,11 @@ def stays(trial: Trial, nodes: Mapping[str, str], silence_ms: float | None) -> l
     first questions is active in the beginning; nothing can be told if nobody does.
     """
     first = next((holding.macs for holding in holdings(trial) if holding.macs), None)
-    start_ns = min((event["t_ns"] for event in trial.events if "t_ns" in event), default=0)
     if first is None:
         return []
     found: list[Stay] = []
     for mac, node in nodes.items():
-        changes = [(start_ns, "active" if mac in first else "standby")]
+        changes = [(trial.start_ns, "active" if mac in first else "standby")]
         for line in sorted(trial.of("log"), key=lambda line: int(line["t_ns"])):
             if line["node"] != node:
                 continue
