@@ -18,6 +18,7 @@ from labkit.progress import Progress, Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import RunFolder
+from labkit.wire import CAPTURE, wire_events
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
     All pairs share the engine's clock. A pair's MAC addresses are its own, so the first pair's stand for them. Each
     pair's history, capture and logs stay in its part.
     """
-    begun = {part: events for part in parts if part.history.is_file() and (events := history.read(part.history))}
+    begun = {part: events for part in parts if part.history.is_file() and (events := _events(part))}
     if not begun:
         return
     first, head = next((part, history.header(events)) for part, events in begun.items())
@@ -110,6 +111,12 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
         for trial in history.trials(told):
             for event in trial.events:
                 merged.append(event)
+
+
+def _events(part: RunFolder) -> list[Event]:
+    """A pair's history, with what its capture tells, because captures cannot be merged."""
+    events = history.read(part.history)
+    return events + wire_events(part.path / CAPTURE, events) if events else []
 
 
 def _as_first(events: Sequence[Event], first_macs: dict[str, str]) -> list[Event]:

@@ -1,25 +1,32 @@
 """From a history to figures. Pure: no Docker, no clock, no files, so an old run can be measured again anywhere.
 
-`service` says what the client saw, `ownership` who had the VIP, `phases` what the nodes said about it; `trial` puts
-them together for one trial, `statistics` sums trials up and compares them, `answer` gives the document of
-`labkit failover --json`, and `assertion` holds its figures to what a user asks of them.
+`service` says what the client saw, `ownership` who had the VIP, `phases` how it came about, `states` what each node
+was doing, `cost` where the time went; `trial` puts them together for one trial, `statistics` sums trials up and
+compares them, `answer` gives the document of `labkit failover --json`, and `assertion` holds its figures to what a user
+asks of them.
 A figure that was not measured is None, never 0. Instants are in ns, durations in ms.
 """
 
 from labkit.measure.answer import result
 from labkit.measure.assertion import Assertion, parse_duration
+from labkit.measure.cost import Cost
 from labkit.measure.ownership import Holding, holdings
-from labkit.measure.phases import Phase
+from labkit.measure.phases import PHASES, Phase, Step, silence_ms
 from labkit.measure.service import Service
+from labkit.measure.states import Stay, stays
 from labkit.measure.statistics import Difference, Summary, difference, most_events, summarize
-from labkit.measure.trial import TrialMeasures, measure, measure_trial
+from labkit.measure.trial import TrialMeasures, measure, measure_trial, timing_ms
 
 __all__ = [
+    "PHASES",
     "Assertion",
+    "Cost",
     "Difference",
     "Holding",
     "Phase",
     "Service",
+    "Stay",
+    "Step",
     "Summary",
     "TrialMeasures",
     "difference",
@@ -29,5 +36,8 @@ __all__ = [
     "most_events",
     "parse_duration",
     "result",
+    "silence_ms",
+    "stays",
     "summarize",
+    "timing_ms",
 ]

@@ -8,5 +8,15 @@ from labkit.plot.canvas import NARROW_PX, WIDE_PX, duration
 from labkit.plot.distribution import distribution_svg
 from labkit.plot.heatmap import Timing, heatmap_svg
 from labkit.plot.timeline import timeline_svg
+from labkit.plot.waterfall import waterfall_svg
 
-__all__ = ["NARROW_PX", "WIDE_PX", "Timing", "distribution_svg", "duration", "heatmap_svg", "timeline_svg"]
+__all__ = [
+    "NARROW_PX",
+    "WIDE_PX",
+    "Timing",
+    "distribution_svg",
+    "duration",
+    "heatmap_svg",
+    "timeline_svg",
+    "waterfall_svg",
+]
