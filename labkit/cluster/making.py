@@ -150,10 +150,12 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
 
 def await_ready(lab: Lab, options: Options) -> None:
     """Waits until the nodes hear each other and all pages are served; in a bare lab, the nodes' own pages alone."""
-    if not options.bare:
+    if options.bare:
+        for name, node in lab.spec.nodes.items():
+            lab.await_page(str(node.address), f"{name} serves its own page")
+    else:
         lab.await_nodes(joined, "both nodes hear each other")
-        lab.await_page(lab.vip, "the VIP answers")
-    lab.await_own_pages()
+        lab.await_pages()
 
 
 def _milestone(came: Start, name: str, begun: int) -> None:
