@@ -154,12 +154,15 @@ def await_ready(lab: Lab, options: Options) -> None:
     Where both start at once on a busy machine, one may be first and take all for a while; when it gives the resources
     back its apache2 is stopped, and nobody starts it. So such a pair is brought to its starting state.
     """
-    if not options.bare:
-        lab.await_nodes(joined, "both nodes hear each other")
+    if options.bare:
+        for name, node in lab.spec.nodes.items():
+            lab.await_page(str(node.address), f"{name} serves its own page")
+        return
+    lab.await_nodes(joined, "both nodes hear each other")
+    if not options.staged:
         lab.await_page(lab.vip, "the VIP answers")
-        if not options.staged:
-            lab.restore()
-    lab.await_own_pages()
+        lab.restore()
+    lab.await_pages()
 
 
 def _milestone(came: Start, name: str, begun: int) -> None:
