@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import faults, history, plot
@@ -92,6 +92,7 @@ def test_lists_are_separated_by_commas() -> None:
         grid.listed("--deadtime", "1,,3")
 
 
+@settings(deadline=None)  # a grid of specs takes its time to validate
 @given(
     st.lists(st.sampled_from(["100ms", "200ms", "1", "1.5", "2"]), min_size=1, unique=True),
     st.lists(st.sampled_from(["500ms", "1", "3", "5", "30"]), min_size=1, unique=True),
