@@ -201,6 +201,7 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "fault": scenario.fault.name,
         "expects_move": expected.moves,
         "expects_dual_owner": expected.dual_owner,
+        "both_alive": expected.both_alive,
         "why": expected.why,
         "trials": len(scenario.numbers),
         "seed": scenario.seed,

@@ -5,30 +5,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from labkit import plot
-from labkit.heartbeat.times import show_ms
 from labkit.judging import REPORT
+from labkit.report import environment
 
 Document = Mapping[str, Any]
 
 
 def render(document: Document) -> str:
     """The page of a sweep. document: as `labkit sweep --json` answers; it may be incomplete."""
-    environment = Environment(
-        loader=PackageLoader("labkit"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(duration=plot.duration, time=show_ms)
     cells = [{**cell, "report": _report(cell)} for cell in document["cells"]]
-    return environment.get_template("sweep.html").render(
-        sweep=document, cells=cells, headline=headline(document), maps=_maps(cells)
+    return (
+        environment()
+        .get_template("sweep.html")
+        .render(sweep=document, cells=cells, headline=headline(document), maps=_maps(cells))
     )
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from labkit import history
 from labkit.campaign.grid import timing_of
-from labkit.campaign.load import Load, false_failovers
+from labkit.campaign.load import Load
 from labkit.campaign.pairs import Pairs
 from labkit.errors import BadInput, LabkitError
 from labkit.faults import Fault
 from labkit.heartbeat.times import show_ms
 from labkit.history import Event
 from labkit.judging import judge
+from labkit.measure import false_failovers
 from labkit.plot import duration
 from labkit.progress import Progress
 from labkit.runner import STAY_MARGIN_S, Scenario

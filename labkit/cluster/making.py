@@ -159,10 +159,11 @@ def await_ready(lab: Lab, options: Options) -> None:
             lab.await_page(str(node.address), f"{name} serves its own page")
         return
     lab.await_nodes(joined, "both nodes hear each other")
-    if not options.staged:
+    if options.staged:
+        lab.await_pages()
+    else:
         lab.await_page(lab.vip, "the VIP answers")
         lab.restore()
-    lab.await_pages()
 
 
 def _milestone(came: Start, name: str, begun: int) -> None:

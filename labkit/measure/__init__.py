@@ -2,14 +2,15 @@
 
 `service` says what the client saw, `ownership` who had the VIP, `phases` how it came about, `states` what each node
 was doing, `cost` where the time went; `trial` puts them together for one trial, `statistics` sums trials up and
-compares them, `answer` gives the document of `labkit failover --json`, and `assertion` holds its figures to what a user
-asks of them.
+compares them, `false_failovers` counts those, `answer` gives the document of `labkit failover --json`, and `assertion`
+holds its figures to what a user asks of them.
 A figure that was not measured is None, never 0. Instants are in ns, durations in ms.
 """
 
 from labkit.measure.answer import result
 from labkit.measure.assertion import Assertion, parse_duration
 from labkit.measure.cost import Cost
+from labkit.measure.false_failovers import false_failovers
 from labkit.measure.ownership import Holding, holdings
 from labkit.measure.phases import PHASES, Phase, Step, silence_ms
 from labkit.measure.service import Service
@@ -30,6 +31,7 @@ __all__ = [
     "Summary",
     "TrialMeasures",
     "difference",
+    "false_failovers",
     "holdings",
     "measure",
     "measure_trial",

@@ -14,13 +14,13 @@ from labkit import faults, history, plot
 from labkit.campaign import grid, page, tune
 from labkit.campaign.compare import compare
 from labkit.campaign.grid import Parameters
-from labkit.campaign.load import Load, false_failovers
+from labkit.campaign.load import Load
 from labkit.campaign.pairs import merge
 from labkit.campaign.sweep import PAGE, SWEEP, Sweep
 from labkit.campaign.tune import Tried, best, first_deadtime, next_deadtime
 from labkit.errors import BadInput, Unsettled
 from labkit.history import Event, History
-from labkit.measure import result, summarize
+from labkit.measure import false_failovers, result, summarize
 from labkit.progress import Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec

@@ -375,7 +375,8 @@ def test_the_answer_is_the_documented_one() -> None:
     answer = result([run_event(2), *failover(1), *failover(2, 1700)], "runs/one")
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert list(answer) == [
-        "run", "platform", "network", "profile", "fault", "timing", "trials", "summary", "predicted", "checks"
+        "run", "platform", "network", "profile", "fault", "timing", "trials", "summary", "predicted",
+        "false_failovers", "checks"
     ]  # fmt: skip
     assert (answer["run"], answer["platform"], answer["fault"]) == ("runs/one", "debian-12", "node-kill")
     assert answer["timing"] == {"keepalive_ms": 200.0, "deadtime_ms": 1000.0}
@@ -385,6 +386,11 @@ def test_the_answer_is_the_documented_one() -> None:
     }  # fmt: skip
     assert [trial["number"] for trial in answer["trials"]] == [1, 2]
     assert answer["checks"] == []
+    assert answer["false_failovers"] is None  # a node was killed
+    rate = result([run_event(fault="loss", both_alive=True), *no_op()])["false_failovers"]
+    assert (rate["seen"], rate["per_hour"]) == (0, 0)
+    assert rate["watched_s"] > 0
+    assert rate["per_hour_at_most"] > 0
 
 
 def test_nothing_predicted_is_null() -> None:
