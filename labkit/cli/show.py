@@ -128,7 +128,7 @@ def trials(result: dict[str, Any]) -> Table:
         ]
         failback = result["summary"]["failback_outage_ms"]["median"]
         table.add_row("median", *map(duration, medians), duration(failback), "", "")
-        table.add_row("95 %", interval(result["summary"]["outage_ms"]), *[""] * 6)
+        table.add_row("95 % interval", interval(result["summary"]["outage_ms"]), *[""] * 6)
     return table
 
 

@@ -15,12 +15,12 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in this folder; pytest hands over everything that it collected. The catalogue's tests come last:
-    its runs go on beside all others."""
+    """Marks what lies in this folder; pytest hands over everything that it collected. The catalogue's tests come last,
+    for its runs go on beside all others; before them those that run several pairs at once."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=_reads_catalogue)
+    items.sort(key=lambda item: (_reads_catalogue(item), item.path.name == "test_campaigns.py"))
 
 
 def _reads_catalogue(item: pytest.Item) -> bool:
