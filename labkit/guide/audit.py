@@ -1,0 +1,123 @@
+"""The whole audit: a fresh pair for each profile, walked and judged, and a run folder with all of it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import labkit
+from labkit.cluster import lifecycle
+from labkit.engine import Engine
+from labkit.errors import NotAvailable
+from labkit.guide.claims import Finding, judge
+from labkit.guide.steps import STEPS, Step
+from labkit.guide.walk import Typed, Walked, walk
+from labkit.language import Language, Text
+from labkit.progress import Silent
+from labkit.spec import Profile, Spec
+from labkit.store import RunFolder
+
+AfterStep = Callable[[Profile, Step, Sequence[Typed]], None]
+LAB = {"as-printed": "printed", "corrected": "corrected"}  # the end of a pair's name
+DOCUMENT = "guide.json"
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One profile: its walk, the claims judged on it, and what ran it."""
+
+    profile: Profile
+    walked: Walked
+    findings: list[Finding]
+    about: dict[str, Any]
+
+
+def audit(
+    engine: Engine,
+    specs: Sequence[Spec],
+    options: lifecycle.Options,
+    at_once: bool,
+    folder: RunFolder,
+    after: AfterStep,
+    heard: Callable[[Profile, Text], None],
+) -> list[Audited]:
+    """Audits a pair of each spec, which are removed afterwards, whatever happens.
+
+    at_once: all pairs at the same time. after: told each step that is done, and may wait. heard: told what goes on.
+    Raises LabkitError if a pair cannot be had; what goes wrong on a pair that is up is a claim that cannot be judged.
+    """
+    stopped = threading.Event()
+
+    def one(spec: Spec) -> Audited:
+        def done(step: Step, typed: Sequence[Typed]) -> None:
+            if stopped.is_set():
+                raise NotAvailable("another pair's audit has ended early")
+            after(spec.profile, step, typed)
+
+        lifecycle.remove(engine, spec.name, Silent())
+        try:
+            heard(spec.profile, Text("starting a pair without configuration", "arrancando una pareja sin configurar"))
+            lab = lifecycle.up(engine, spec, options, Silent()).lab
+            about = {"profile": spec.profile, "platform": lab.platform, "network": lab.network, "images": lab.images(),
+                     "packages": lab.packages(), "spec": lab.spec.model_dump(mode="json")}  # fmt: skip
+            walked = walk(lab, folder, done, lambda text: heard(spec.profile, text))
+        finally:
+            lifecycle.remove(engine, spec.name, Silent())
+        folder.write(f"{spec.profile}/transcript.txt", walked.transcript())
+        return Audited(spec.profile, walked, judge(walked.seen), about)
+
+    if not at_once:
+        return [one(spec) for spec in specs]
+    with ThreadPoolExecutor(len(specs)) as pool:
+        walks = [pool.submit(one, spec) for spec in specs]
+        try:
+            return [each.result() for each in walks]
+        except BaseException:  # the other walks end at their next step, or as soon as they miss their pair
+            stopped.set()
+            for spec in specs:
+                lifecycle.remove(engine, spec.name, Silent())
+            raise
+
+
+def write(folder: RunFolder, audited: Sequence[Audited], language: Language) -> dict[str, Any]:
+    """Writes guide.json and returns it: the claims with verdict and evidence, and all that was typed."""
+    document = {
+        "run": str(folder.path),
+        "labkit": labkit.__version__,
+        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "claims": [_finding(one, finding, language) for one in audited for finding in one.findings],
+        "profiles": [
+            {**one.about, "runs": one.walked.runs, "troubles": list(one.walked.seen.troubles)} for one in audited
+        ],
+        "steps": [
+            {
+                "id": step.id,
+                "profile": one.profile,
+                "title": step.title.within(language),
+                "typed": [asdict(typed) for typed in one.walked.typed if typed.step == step.id],
+            }
+            for one in audited
+            for step in STEPS
+        ],
+    }
+    folder.write_json(DOCUMENT, document)
+    return document
+
+
+def _finding(audited: Audited, finding: Finding, language: Language) -> dict[str, Any]:
+    claim, judgement, walked = finding.claim, finding.judgement, audited.walked
+    return {
+        "id": claim.id,
+        "profile": finding.profile,
+        "claim": claim.title.within(language),
+        "verdict": judgement.verdict,
+        "known": claim.known(finding.profile),
+        "detail": judgement.detail.within(language),
+        "evidence": {
+            "typed": [asdict(one) for one in walked.typed if one.claim == claim.id],
+            "figures_ms": dict(judgement.figures_ms),
+            "runs": [walked.runs[fault] for fault in claim.faults if fault in walked.runs],
+        },
+    }
