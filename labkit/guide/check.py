@@ -206,9 +206,11 @@ def _authkeys(lab: Lab) -> Found:
         text = _text(lab, node, commands.AUTHKEYS)
         if text is None or not _active(text):
             return Found("missing", same("{node}: {what}").filled(node=node, what=NOTHING))
-        mode = int(lab.node(node).must("stat", "-c", "%a", commands.AUTHKEYS), 8)
+        if int(lab.node(node).must("stat", "-c", "%a", commands.AUTHKEYS), 8) & 0o044:
+            readable = Text("{node}: others can read it; chmod 600", "{node}: otros pueden leerlo; chmod 600")
+            return Found("wrong", readable.filled(node=node))
         try:
-            read[node] = authkeys.parse(text, mode, f"{node}:{commands.AUTHKEYS}")
+            read[node] = authkeys.parse(text, name=f"{node}:{commands.AUTHKEYS}")
         except BadInput as error:
             return Found("wrong", same("; ".join(str(error).splitlines())))
     first, second = (one.methods[one.active] for one in read.values())
@@ -344,11 +346,14 @@ def _lives(lab: Lab) -> tuple[Life, Life]:
 
 
 def _stopped(lab: Lab) -> Found:
-    if stopped_by_hand(*_lives(lab)) is None:
-        return Found("missing", NOTHING)
     node = lab.spec.preferred
-    if lab.status(node).apache2:
-        return Found("right", Text("done, and over", "hecho, y terminado"))
+    now = lab.status(node)
+    if not now.heartbeat or now.apache2:
+        apache, heartbeat = _lives(lab)
+        if now.heartbeat and not heartbeat.starts:
+            return _NO_LOG
+        done = stopped_by_hand(apache, heartbeat) is not None
+        return Found("right", Text("done, and over", "hecho, y terminado")) if done else Found("missing", NOTHING)
     page = _client_page(lab, lab.vip)
     if page == heading(lab.spec.peer_of(node)):
         return Found("right", Text("the VIP now shows {page}", "la IP virtual muestra ahora {page}").filled(page=page))
@@ -360,16 +365,28 @@ def _stopped(lab: Lab) -> Found:
 
 
 def _returned(lab: Lab) -> Found:
+    node = lab.spec.preferred
+    now = lab.status(node)
+    if now.heartbeat and not now.apache2:
+        return Found("missing", Text("apache2 does not run on {node}", "apache2 no corre en {node}").filled(node=node))
     apache, heartbeat = _lives(lab)
+    if now.heartbeat and not heartbeat.starts:
+        return _NO_LOG
     stop = stopped_by_hand(apache, heartbeat)
     if stop is None:
         return Found("missing", Text("S14 comes first", "S14 va primero"))
-    node = lab.spec.preferred
-    if not lab.status(node).apache2:
-        return Found("missing", Text("apache2 does not run on {node}", "apache2 no corre en {node}").filled(node=node))
     if not any(start > stop for start in heartbeat.starts):
         text = Text("Heartbeat was not restarted on {node}", "Heartbeat no se reinició en {node}")
         return Found("missing", text.filled(node=node))
     owners = lab.owners()
     text = Text("the VIP belongs to {owners}", "la IP virtual pertenece a {owners}")
     return Found("right" if owners == [node] else "wrong", text.filled(owners=", ".join(owners) or "-"))
+
+
+_NO_LOG = Found(
+    "unknown",
+    Text(
+        "Heartbeat does not log to syslog, so nobody can tell what is over: keep the sample's line logfacility",
+        "Heartbeat no escribe en syslog, así que no se sabe qué ya pasó: conserve la línea logfacility del ejemplo",
+    ),
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from labkit.guide.shell import REFUSED
 from labkit.language import Text, listed, same
 from labkit.render import heading
 from labkit.spec import Profile, Spec
@@ -46,8 +47,9 @@ class Seen:
 
     tasks, media: node -> Heartbeat's processes, and the media of its ha.cf. owners, vip_page: in step S13.
     struck: the node on which S14 stopped apache2; refused: what its own address then said. moved_page, moved_owners:
-    who then had the VIP. returned_page, returned_owners: the same after S15. trials: fault -> its only trial.
-    troubles: why anything was not seen.
+    the VIP's page then, and the nodes that have the VIP; those are not asked by ARP, from which the client would learn.
+    returned_page, returned_owners: the same after S15. trials: fault -> its only trial. troubles: why anything was not
+    seen.
     """
 
     spec: Spec
@@ -219,7 +221,9 @@ def _apache_stop(seen: Seen) -> Judgement:
             "nada se movió: {failed} peticiones a la IP virtual fallaron hasta que apache2 se arrancó a mano; la IP"
             " virtual pertenece a {owners}",
         )
-        said = text.filled(failed=trial["requests_failed"], owners=_names(seen.moved_owners))
+        said = text.filled(
+            failed=trial["requests_failed"] - (trial["failback_requests_failed"] or 0), owners=_names(seen.moved_owners)
+        )
         return _judged(False, said, outage=outage_ms)
     text = Text(
         "{after} serves instead of {before}, after {outage} without an answer",
@@ -233,7 +237,7 @@ def _refused(seen: Seen) -> Judgement:
     if seen.refused is None or seen.struck is None:
         return _unseen(seen)
     address = seen.spec.nodes[seen.struck].address
-    return _judged("refused" in seen.refused, same(f"http://{address}/: {seen.refused or '-'}"))
+    return _judged(seen.refused == REFUSED, same(f"http://{address}/: {seen.refused or '-'}"))
 
 
 def _control_returns(seen: Seen) -> Judgement:
@@ -269,7 +273,7 @@ def _few_seconds(seen: Seen) -> Judgement:
             outage=seconds(trial["outage_ms"])
             if trial["outage_ms"] is not None
             else Text("no answer until it was mended", "sin respuesta hasta repararlo"),
-            failed=trial["requests_failed"],
+            failed=trial["requests_failed"] - (trial["failback_requests_failed"] or 0),
         )
         for fault, trial in trials.items()
         if trial is not None
@@ -298,18 +302,27 @@ def _maintenance(seen: Seen) -> Judgement:
         return _unseen(seen)
     outage_ms, back_ms = trial["outage_ms"], trial["failback_outage_ms"]
     moved = trial["server_after"] not in (None, trial["server_before"])
+    back_ms = back_ms if seen.spec.profile == "corrected" else None  # as printed nobody brings it back
     figures = {"outage": outage_ms, "failback": back_ms}
     if not moved or outage_ms is None:
         text = Text("the peer did not serve instead", "el otro nodo no sirvió en su lugar")
         return _judged(False, text, **figures)
-    text = Text(
-        "{after} serves after hb_standby on {before}, after {outage} without an answer; the way back: {back}",
-        "{after} sirve tras hb_standby en {before}, después de {outage} sin respuesta; la vuelta: {back}",
+    in_time = outage_ms <= FEW_SECONDS * seen.spec.timing.deadtime_ms
+    text = (
+        Text(
+            "{after} serves after hb_standby on {before}, after {outage} without an answer; the way back: {back}",
+            "{after} sirve tras hb_standby en {before}, después de {outage} sin respuesta; la vuelta: {back}",
+        )
+        if in_time
+        else Text(
+            "{after} does not serve until {outage} after hb_standby on {before}",
+            "{after} no sirve hasta {outage} después de hb_standby en {before}",
+        )
     )
     said = text.filled(
         after=trial["server_after"], before=trial["server_before"], outage=seconds(outage_ms), back=seconds(back_ms)
     )
-    return _judged(outage_ms <= FEW_SECONDS * seen.spec.timing.deadtime_ms, said, **figures)
+    return _judged(in_time, said, **figures)
 
 
 _TWO_OWNERS = Text(

@@ -12,6 +12,7 @@ from labkit.spec import Spec
 
 FOLDER = "/etc/ha.d"
 EDITED = ("ha.cf", "haresources", "authkeys")
+REFUSED = "Connection refused"  # as curl says it when it is asked for details; its error alone may not tell
 
 
 def on_node(step: str, spec: Spec, node: str, key: str) -> tuple[str, ...]:
@@ -19,7 +20,7 @@ def on_node(step: str, spec: Spec, node: str, key: str) -> tuple[str, ...]:
     nic = spec.network.interface
     everything = {
         "S1": ("uname -n",),
-        "S2": ("command -v unzip gzip",),
+        "S2": ("command -v unzip", "command -v gzip"),
         "S3": (f"ip -4 -o address show dev {nic}", "pgrep -a -x sshd"),
         "S4": ("dpkg-query -W heartbeat resource-agents",),
         "S5": (
@@ -27,11 +28,15 @@ def on_node(step: str, spec: Spec, node: str, key: str) -> tuple[str, ...]:
             f"gzip -d {commands.SAMPLES}/haresources.gz",
             f"cd {commands.SAMPLES} && cp {' '.join(EDITED)} {FOLDER}",
         ),
-        "S6": (_sed(render.ha_cf_edits(spec, node)),),
-        "S7": (f"echo '{render.haresources(spec, '', node).strip()}' >> {commands.HARESOURCES}",),
+        "S6": (_sed(render.ha_cf_edits(spec, node)), f"grep -vE '^(#|$)' {commands.HA_CF}"),
+        "S7": (
+            f"echo '{render.haresources(spec, '', node).strip()}' >> {commands.HARESOURCES}",
+            f"tail -n 1 {commands.HARESOURCES}",
+        ),
         "S8": (
             *(f"echo '{line}' >> {commands.AUTHKEYS}" for line in render.authkeys(spec, "", key).splitlines()),
             f"chmod 600 {commands.AUTHKEYS}",
+            f"tail -n 2 {commands.AUTHKEYS}",
             f"ls -l {FOLDER}",
         ),
         "S9": (
@@ -57,12 +62,17 @@ def processes() -> str:
 
 def page(address: str) -> str:
     """Gets a page: prints its heading, or what curl says where there is none."""
-    return f"curl -sS -m 2 http://{address}/ 2>&1 | grep -m1 -oE 'curl: .*|[A-Z0-9-]+ ON\\b'"
+    return f"curl -sv -m 2 http://{address}/ 2>&1 | grep -m1 -oE '{REFUSED}|[A-Z0-9-]+ ON\\b|timed out|curl: .*'"
 
 
 def owners(spec: Spec) -> str:
     """Asks by ARP who has the VIP: the MAC address of each answer."""
     return f"arping -r -i {spec.network.interface} -c 3 -W 0.1 {spec.network.vip} | sort -u"
+
+
+def has_vip(spec: Spec) -> str:
+    """Looks whether a node has the VIP, without a question on the network, from which clients would learn."""
+    return f"ip -4 -o address show to {spec.network.vip}/32"
 
 
 def hear(spec: Spec, mac: str) -> str:

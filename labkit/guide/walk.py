@@ -219,9 +219,9 @@ class _Walk:
 
     def begin_at_home(self) -> None:
         """Where two nodes have the VIP, chance decides which one the client heard last, and the guide's scene begins
-        with the master."""
+        with the master. Asking by ARP has just taught the client again."""
         lab, owners = self.lab, self.seen.owners or ()
-        if len(owners) > 1 and self.seen.vip_page != render.heading(lab.spec.preferred):
+        if len(owners) > 1:
             mac = next((mac for mac, node in lab.macs().items() if node == lab.spec.preferred), "")
             self.keep("S13", CLIENT, shell.hear(lab.spec, mac))
             self.keep("S13", CLIENT, shell.page(lab.vip))
@@ -268,7 +268,7 @@ class _Scene:
         walk = self._walk
         refused = walk.keep("S14", CLIENT, shell.page(str(lab.spec.nodes[node].address)), "C6")
         moved_page = walk.keep("S14", CLIENT, shell.page(lab.vip), "C5")
-        moved_owners = walk.owners("S14", "C5")
+        moved_owners = tuple(one for one in lab.nodes if walk.keep("S14", one, shell.has_vip(lab.spec), "C5"))
         walk.seen = replace(walk.seen, struck=node, refused=refused, moved_page=moved_page, moved_owners=moved_owners)
         walk.end("S14")
         bracket = self._type("S15", node)
