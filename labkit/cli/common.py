@@ -53,6 +53,7 @@ SubnetOption = Annotated[str | None, typer.Option("--subnet", help="One of the s
 PortsOption = Annotated[str | None, typer.Option("--ports", help="auto takes free ports.")]
 LeastOption = Annotated[bool, typer.Option("--least-privilege", help="The smallest set of capabilities that works.")]
 MirrorOption = Annotated[str, typer.Option("--mirror", help="Package archive to use in place of the distribution's.")]
+LangOption = Annotated[str | None, typer.Option("--lang", help="en or es. Default: that of the locale.")]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of the stored runs.")]
 
 

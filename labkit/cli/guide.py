@@ -11,6 +11,7 @@ from rich.table import Table
 from labkit.cli.common import (
     FileOption,
     JsonOption,
+    LangOption,
     LeastOption,
     MirrorOption,
     PlatformOption,
@@ -61,7 +62,6 @@ PROFILE: dict[Profile, Text] = {
     "as-printed": Text("as printed", "tal como está impreso"),
     "corrected": Text("corrected", "corregido"),
 }
-LangOption = Annotated[str | None, typer.Option("--lang", help="en or es. Default: that of the locale.")]
 
 
 def guide(

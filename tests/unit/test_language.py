@@ -18,6 +18,7 @@ from labkit.language import Text, choose, listed, same
 MODULES = [
     *(importlib.import_module(f"labkit.guide.{one.name}") for one in pkgutil.iter_modules(labkit.guide.__path__)),
     importlib.import_module("labkit.cli.guide"),
+    importlib.import_module("labkit.cli.labs"),
     importlib.import_module("labkit.cli.show"),
 ]
 
