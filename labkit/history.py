@@ -27,13 +27,15 @@ _IN_TRIAL: _Fields = {"trial": int, "t_ns": int}
 KINDS: Mapping[str, _Fields] = {
     "run": {"fault": str, "trials": int, "cadence_ms": _NUMBER, "limit_ms": _NUMBER, "arp_ms": _NUMBER},
     "trial-start": _IN_TRIAL,
+    "armed": _IN_TRIAL,
     "trial-end": _IN_TRIAL,
     "request": {**_IN_TRIAL, "slot": int, "late_us": int, "took_us": int, "outcome": str},
     "arp-probe": _IN_TRIAL,
     "arp": {**_IN_TRIAL, "mac": str, "kind": str},
     "fault": {"trial": int, "stage": str, "fault": str, "node": str, "before_ns": int, "after_ns": int},
     "log": {**_IN_TRIAL, "node": str, "text": str},
-    "state": {**_IN_TRIAL, "node": str},
+    "wire": {**_IN_TRIAL, "kind": str, "mac": str},
+    "clock": {**_IN_TRIAL, "wall_ns": int},
     "interrupted": {**_IN_TRIAL, "reason": str},
 }
 """Kind of event -> the fields that judging relies on, with their JSON types. Kinds that are not listed are kept too."""
@@ -143,6 +145,11 @@ class Trial:
     def fault(self, stage: Literal["inject", "heal"]) -> Event | None:
         """The first fault event of that stage. None if it was never reached."""
         return next((event for event in self.of("fault") if event["stage"] == stage), None)
+
+    @property
+    def start_ns(self) -> int:
+        """The first instant that it knows of."""
+        return int(min((event["t_ns"] for event in self.events if "t_ns" in event), default=0))
 
     @property
     def end_ns(self) -> int:

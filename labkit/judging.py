@@ -1,4 +1,4 @@
-"""A run folder judged: history -> result, checks and reports, needing neither Docker nor the lab. Rank 9.
+"""A run folder judged: history and capture -> result, checks and reports, needing neither Docker nor the lab. Rank 9.
 
 The runner writes what happened; this reads it. Judging an old run again replaces its result and reports.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from labkit import checks, history, report
 from labkit.measure import result
 from labkit.store import RESULT, RunFolder
+from labkit.wire import CAPTURE, wire_events
 
 REPORT = "report.html"
 
@@ -16,9 +17,10 @@ REPORT = "report.html"
 def judge(folder: RunFolder) -> dict[str, Any]:
     """Measures and judges a run, and writes result.json, report.html, report.md and junit.xml. Returns the result.
 
-    Raises BadInput, with file and line, for a history that cannot be read.
+    Raises BadInput, with file and line, for a history that cannot be read, and for a capture that is none.
     """
     events = history.read(folder.history)
+    events += wire_events(folder.path / CAPTURE, events)
     document = result(events, run=str(folder.path))
     document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
     folder.write_json(RESULT, document)

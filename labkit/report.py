@@ -7,6 +7,7 @@ that it was made from. The texts stand in labkit/templates.
 import difflib
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 
 from labkit import plot
 from labkit.history import Event, Trial, header, trials
-from labkit.measure import TrialMeasures, measure_trial
+from labkit.measure import PHASES, TrialMeasures, measure_trial
 
 LOG_BEFORE_MS, LOG_AFTER_MS = 500.0, 2000.0
 MOST_LOG_LINES = 150
@@ -49,12 +50,17 @@ def render_html(result: Result, events: Sequence[Event], files: Mapping[str, str
     widths_px = (plot.WIDE_PX, plot.NARROW_PX)
     timeline = [plot.timeline_svg(run, *shown, px) for px in widths_px] if shown else []
     distribution = [plot.distribution_svg(outages_ms, band, px) for px in widths_px] if len(outages_ms) > 1 else []
+    account = _account(result, shown[1]) if shown else []
+    medians_ms = {row["name"]: row["median_ms"] for row in account if row["median_ms"] is not None}
+    waterfall = [plot.waterfall_svg(medians_ms, px) for px in widths_px]
     template = _environment().get_template("report.html")
     return template.render(
         _context(result, run),
         shown=shown[1] if shown else None,
         log=_log_around(*shown) if shown else [],
+        account=account,
         timeline=_pictures(timeline),
+        waterfall=_pictures(waterfall),
         distribution=_pictures(distribution),
         configuration=_configuration(files, list(run.get("spec", {}).get("nodes", {}))),
         files=dict(sorted(files.items())),
@@ -65,7 +71,9 @@ def render_markdown(result: Result, events: Sequence[Event]) -> str:
     """A summary that fits a CI job's page."""
     shown = _median_trial(result, events)
     context = _context(result, header(events))
-    return _environment().get_template("report.md").render(context, shown=shown[1] if shown else None)
+    measures = shown[1] if shown else None
+    account = _account(result, measures) if measures else []
+    return _environment().get_template("report.md").render(context, shown=measures, account=account)
 
 
 def junit_xml(result: Result) -> str:
@@ -139,10 +147,29 @@ def _log_around(trial: Trial, measures: TrialMeasures) -> list[dict[str, Any]]:
     inject = trial.fault("inject")
     if inject is None:
         return []
-    end_ms = max((phase.t_ms for phase in measures.phases), default=0.0) + LOG_AFTER_MS
+    end_ms = max((step.t_ms for step in measures.steps), default=0.0) + LOG_AFTER_MS
     lines = [{**line, "t_ms": (line["t_ns"] - inject["before_ns"]) / 1e6} for line in trial.of("log")]
     lines = sorted((x for x in lines if -LOG_BEFORE_MS <= x["t_ms"] <= end_ms), key=lambda x: float(x["t_ms"]))
     return lines if len(lines) <= MOST_LOG_LINES else [line for line in lines if line.get("marker")]
+
+
+def _account(result: Result, shown: TrialMeasures) -> list[dict[str, Any]]:
+    """A row for each phase: what it tells, its median over the trials in which it was seen and their number, and when
+    and where it was seen in the trial that is shown."""
+    seen: dict[str, list[float]] = {}
+    for phase in (phase for trial in result["trials"] for phase in trial["phases"] if phase["t_ms"] is not None):
+        seen.setdefault(phase["name"], []).append(phase["t_ms"])
+    return [
+        {
+            "name": phase.name,
+            "meaning": PHASES[phase.name],
+            "median_ms": median(seen[phase.name]) if phase.name in seen else None,
+            "count": len(seen.get(phase.name, ())),
+            "t_ms": phase.t_ms,
+            "source": phase.source,
+        }
+        for phase in shown.phases
+    ]
 
 
 def _configuration(files: Mapping[str, str], nodes: Sequence[str]) -> list[dict[str, Any]]:
@@ -180,7 +207,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(duration=plot.duration, after=_after, cell=_cell)
+    environment.filters.update(duration=plot.duration, after=_after, cell=_cell, counts=_counts)
     return environment
 
 
@@ -192,6 +219,11 @@ def _pictures(svgs: Sequence[str]) -> list[Markup]:
 def _after(ms: float) -> str:
     """An instant relative to the fault."""
     return f"{ms / 1000:+.3f} s"
+
+
+def _counts(counts: Mapping[str, int] | None) -> str:
+    """How many of each: `12 refused, 3 timeout`; a dash for none, or where nothing was counted."""
+    return ", ".join(f"{count} {name}" for name, count in (counts or {}).items()) or "-"
 
 
 def _cell(text: object) -> str:

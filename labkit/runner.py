@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from hashlib import sha256
 
 import labkit
 from labkit import faults
 from labkit.cluster import Bracket, Lab
-from labkit.cluster.lab import settled
+from labkit.cluster.lab import CONFIGURATION, settled
 from labkit.errors import Unsettled
 from labkit.faults import Fault
+from labkit.heartbeat import commands
 from labkit.history import Event, History
 from labkit.probe import Agent, Capture, LogFollower, Settings
 from labkit.spec import to_yaml
@@ -71,9 +73,12 @@ class _Run:
         self.disposable = disposable
         self.trial: int | None = None
         self.random = random.Random(scenario.seed)
+        self.young_until_ns = 0
 
     def note(self, event: Event) -> None:
         """Writes an event of the present trial; between trials nothing is recorded."""
+        if event.get("marker") == "starting":
+            self.young_until_ns = max(self.young_until_ns, event["t_ns"] + int(commands.YOUNG_MS * MS))
         if self.trial is not None:
             event = {**event, "trial": self.trial}
             self.history.append(event)
@@ -86,6 +91,8 @@ class _Run:
         self.lab.random = self.random
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
+            self.lab.restore()  # later trials find what the one before has restored
+            self.grown_up("start", agent, followers)
             for number in range(1, self.scenario.trials + 1):
                 self.one_trial(number, agent, followers)
         finally:
@@ -100,7 +107,6 @@ class _Run:
 
     def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
         lab = self.lab
-        lab.restore()
         self.trial = number
         try:
             self.note({"event": "trial-start", "t_ns": agent.now_ns()})
@@ -108,17 +114,28 @@ class _Run:
             active = agent.seen.server
             assert active is not None
             pause_until(now_ns() + int(self.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
+            self.note({"event": "armed", "t_ns": agent.now_ns()})
             with self.struck(active) as bracket:
                 self.await_outcome(agent, bracket)
             agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
-            for follower in followers:
-                follower.catch_up(f"trial-{number}")
+            self.grown_up(f"trial-{number}", agent, followers)
             self.note({"event": "trial-end", "t_ns": agent.now_ns()})
         except BaseException as error:
             self.note({"event": "interrupted", "t_ns": agent.latest_ns(), "reason": f"{type(error).__name__}: {error}"})
             raise
         finally:
             self.trial = None
+
+    def grown_up(self, mark: str, agent: Agent, followers: list[LogFollower]) -> None:
+        """Every log line until now was heard, and no daemon is so young that its death would be noticed late.
+
+        A pair can be whole sooner than that. Without the wait, a trial that follows at once would measure the patience
+        that the daemon asks for in its first seconds, not its deadtime.
+        """
+        for follower in followers:
+            follower.catch_up(mark)
+        what = "the daemons are old enough to ask for no patience"
+        agent.wait(lambda seen: seen.latest_ns >= self.young_until_ns, 2 * commands.YOUNG_MS / 1000, what)
 
     @contextmanager
     def struck(self, node: str) -> Iterator[Bracket]:
@@ -176,8 +193,17 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "seed": scenario.seed,
         **asdict(scenario.settings),
         "macs": {node: mac for mac, node in lab.macs().items()},
+        "config": _digests(lab),
         "predicted": {"outage_ms": None if expected.outage_ms is None else list(expected.outage_ms)},
         "images": lab.images(),
         "packages": lab.packages(),
         "host": asdict(lab.engine.facts),
+    }
+
+
+def _digests(lab: Lab) -> dict[str, dict[str, str]]:
+    """Node -> path -> SHA-256 of each configuration file, authkeys among them: its key is random, and stays secret."""
+    return {
+        name: {path: sha256(container.get(path)).hexdigest() for path in CONFIGURATION[lab.spec.profile]}
+        for name, container in lab.nodes.items()
     }

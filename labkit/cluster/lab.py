@@ -263,7 +263,7 @@ class Lab:
                 self.start(name)
             damage.mend(container)
         self._start_services()
-        self.await_nodes(settled, "both nodes are settled")
+        self._settle()
         preferred = self.spec.preferred
         if self.spec.profile == "corrected" and not self.status(preferred).vip:
             self.act(preferred, commands.HB_TAKEOVER)
@@ -274,6 +274,18 @@ class Lab:
         self._start_services()  # giving resources back stops apache2 on the node that gave them
         self.await_page(self.vip, "the VIP answers")
         self.await_own_pages()
+
+    def _settle(self) -> None:
+        """Waits until the nodes are settled, and restarts both daemons if they are not by then: configured as printed,
+        they can disagree for good about who holds what."""
+        what = "both nodes are settled"
+        try:
+            self.await_nodes(settled, what)
+        except Unsettled:
+            for order in ("stop", "start"):
+                for name in self.nodes:
+                    self.act(name, commands.HEARTBEAT_INIT, order)
+            self.await_nodes(settled, f"{what} after a restart of Heartbeat")
 
     def _start_services(self) -> None:
         for name in self.nodes:

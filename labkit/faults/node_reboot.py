@@ -27,7 +27,8 @@ BEYOND_S = PARAMETERS["beyond_s"].default
 
 def expect(spec: Spec, *, beyond_s: float = BEYOND_S) -> Expectation:
     if spec.profile != "corrected":
-        return node_kill.expect(spec)
+        why = "both nodes have the VIP and nobody announces it: clients wait for the node they know, and it comes back"
+        return Expectation(moves=False, why=why)
     why = "the node is away for longer than deadtime, so the peer takes over; when it is back it gets its resources"
     return Expectation(moves=True, outage_ms=node_kill.expect(spec).outage_ms, why=why)
 

@@ -17,3 +17,5 @@ SYSLOG = "/var/log/syslog"
 REQUEST_DELAY_MS = 10_000.0
 # How often the daemon looks for dead nodes: heartbeat.c of 3.0.6.
 DEATH_POLL_MS = 250.0
+# How long a daemon that has just started asks its peer for more patience, deadtime + 2 s: heartbeat.c of 3.0.6.
+YOUNG_MS = 5_000.0

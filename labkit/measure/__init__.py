@@ -1,26 +1,36 @@
 """From a history to figures. Pure: no Docker, no clock, no files, so an old run can be measured again anywhere.
 
-`service` says what the client saw, `ownership` who had the VIP, `phases` what the nodes said about it; `trial` puts
-them together for one trial, `statistics` sums trials up, and `answer` gives the document of `labkit failover --json`.
+`service` says what the client saw, `ownership` who had the VIP, `phases` how it came about, `states` what each node
+was doing, `cost` where the time went; `trial` puts them together for one trial, `statistics` sums trials up, and
+`answer` gives the document of `labkit failover --json`.
 A figure that was not measured is None, never 0. Instants are in ns, durations in ms.
 """
 
 from labkit.measure.answer import result
+from labkit.measure.cost import Cost
 from labkit.measure.ownership import Holding, holdings
-from labkit.measure.phases import Phase
+from labkit.measure.phases import PHASES, Phase, Step, silence_ms
 from labkit.measure.service import Service
+from labkit.measure.states import Stay, stays
 from labkit.measure.statistics import Summary, summarize
-from labkit.measure.trial import TrialMeasures, measure, measure_trial
+from labkit.measure.trial import TrialMeasures, measure, measure_trial, timing_ms
 
 __all__ = [
+    "PHASES",
+    "Cost",
     "Holding",
     "Phase",
     "Service",
+    "Stay",
+    "Step",
     "Summary",
     "TrialMeasures",
     "holdings",
     "measure",
     "measure_trial",
     "result",
+    "silence_ms",
+    "stays",
     "summarize",
+    "timing_ms",
 ]

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labkit.heartbeat.times import parse_time
 from labkit.history import Event, header
 from labkit.measure.statistics import summarize
-from labkit.measure.trial import TrialMeasures, measure
+from labkit.measure.trial import TrialMeasures, measure, timing_ms
 
 SUMMED_UP = ("outage_ms", "detection_ms", "takeover_ms", "dual_owner_ms", "failback_outage_ms")
 
@@ -20,14 +19,14 @@ def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
     """
     head = header(events)
     trials = measure(events)
-    timing = head.get("spec", {}).get("timing", {})
+    keepalive_ms, deadtime_ms = timing_ms(head)
     answer = {
         "run": run,
         "platform": head.get("platform"),
         "network": head.get("network"),
         "profile": head.get("profile"),
         "fault": head["fault"],
-        "timing": {f"{name}_ms": _time_ms(timing.get(name)) for name in ("keepalive", "deadtime")},
+        "timing": {"keepalive_ms": keepalive_ms, "deadtime_ms": deadtime_ms},
         "trials": [asdict(trial) for trial in trials],
         "summary": {name: asdict(summarize(_values(trials, name))) for name in SUMMED_UP},
         "predicted": head.get("predicted") or {"outage_ms": None},
@@ -39,10 +38,6 @@ def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
 
 def _values(trials: Sequence[TrialMeasures], name: str) -> list[float | None]:
     return [getattr(trial, name) for trial in trials]
-
-
-def _time_ms(text: object) -> float | None:
-    return None if text is None else parse_time(str(text))
 
 
 def _rounded(value: Any) -> Any:

@@ -65,3 +65,12 @@ def observe(requests: Sequence[Event], start_ns: int, end_ns: int, silence_ms: f
         server_before,
         good[last].get("server"),
     )
+
+
+def failures_in(requests: Sequence[Event], service: Service) -> list[Event]:
+    """The requests that failed in a service's outage: due in it, or known to have failed in it."""
+    if service.last_good is None or service.first_good is None:
+        return []
+    start_ns, end_ns = in_hand_ns(service.last_good), in_hand_ns(service.first_good)
+    failed = (r for r in requests if r["outcome"] != "good")
+    return [r for r in failed if start_ns < r["t_ns"] < end_ns or start_ns < in_hand_ns(r) < end_ns]

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from labkit.heartbeat.times import parse_time
 from labkit.history import Event, Trial, header, trials
+from labkit.measure.cost import Cost, cost
 from labkit.measure.ownership import dual_owner_ms
-from labkit.measure.phases import Phase, detection, phases, takeover_ms
-from labkit.measure.service import NS_PER_MS, in_hand_ns, observe
+from labkit.measure.phases import Phase, Setting, Step, detection, phases, silence_ms, steps, takeover_ms
+from labkit.measure.service import NS_PER_MS, Service, failures_in, in_hand_ns, observe
 
 ON_TIME_US = 5000
 
@@ -26,13 +28,17 @@ class TrialMeasures:
     fault_error_ms             width of the bracket in which the fault really struck
     detection_ms               from the fault's `before_ns` to the first line by which a node noticed it
     takeover_ms                from there to the VIP's start on the node that serves afterwards
-    phases                     the steps of the outage, see `Phase`
+    phases                     the account of the outage: every phase of PHASES, those not seen without an instant
+    steps                      all that was seen on the way, in order of time
+    outage_outcomes            requests that failed in the outage, by outcome
     failback_outage_ms         as outage_ms, from the beginning of healing until the trial's end
     failback_requests_failed   failed requests that were due after the beginning of healing
     dual_owner_ms              how long two MAC addresses answered for the VIP, over the whole trial
     requests, requests_failed  counts over the whole trial
     outcomes                   the same by outcome
+    answered_by                good answers by the node that gave them
     cadence_within_5ms         share of requests that started within 5 ms of their slot, 0 to 1
+    cost                       where the trial's time went
     """
 
     number: int
@@ -40,6 +46,7 @@ class TrialMeasures:
     requests: int
     requests_failed: int
     outcomes: dict[str, int]
+    answered_by: dict[str, int]
     cadence_within_5ms: float | None
     dual_owner_ms: float | None
     fault: str | None = None
@@ -51,9 +58,12 @@ class TrialMeasures:
     fault_error_ms: float | None = None
     detection_ms: float | None = None
     takeover_ms: float | None = None
+    outage_outcomes: dict[str, int] | None = None
     phases: tuple[Phase, ...] = ()
+    steps: tuple[Step, ...] = ()
     failback_outage_ms: float | None = None
     failback_requests_failed: int | None = None
+    cost: Cost | None = None
 
 
 def measure(events: Sequence[Event]) -> list[TrialMeasures]:
@@ -65,22 +75,29 @@ def measure(events: Sequence[Event]) -> list[TrialMeasures]:
 def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
     """The figures of one trial. `run` is the history's header."""
     requests = trial.of("request")
-    outcomes = Counter(str(request["outcome"]) for request in requests)
+    good = [request for request in requests if request["outcome"] == "good"]
     on_time = sum(request["late_us"] <= ON_TIME_US for request in requests)
     measures = TrialMeasures(
         number=trial.number,
         outage_error_ms=run["cadence_ms"],
         requests=len(requests),
-        requests_failed=len(requests) - outcomes["good"],
-        outcomes=dict(sorted(outcomes.items())),
+        requests_failed=len(requests) - len(good),
+        outcomes=_counted(requests),
+        answered_by=_counted(good, "server"),
         cadence_within_5ms=on_time / _slots(requests) if requests else None,
         dual_owner_ms=dual_owner_ms(trial),
     )
     inject, heal = trial.fault("inject"), trial.fault("heal")
+    service = failback = None
     if inject:
-        measures = _with_fault(measures, run, trial, inject, heal["before_ns"] if heal else trial.end_ns)
+        end_ns = heal["before_ns"] if heal else trial.end_ns
+        service = observe(requests, inject["before_ns"], end_ns, _silence_ms(run))
+        measures = _with_fault(measures, trial, _setting(run, inject, end_ns, service))
     if heal:
-        measures = _with_failback(measures, run, trial, heal["before_ns"])
+        failback = observe(requests, heal["before_ns"], trial.end_ns, _silence_ms(run))
+        measures = _with_failback(measures, trial, heal["before_ns"], failback)
+    if service and failback:
+        measures = replace(measures, cost=cost(trial, service, failback))
     return measures
 
 
@@ -90,32 +107,50 @@ def _slots(requests: list[Event]) -> int:
     return int(max(numbers) - min(numbers)) + 1
 
 
-def _with_fault(measures: TrialMeasures, run: Event, trial: Trial, inject: Event, end_ns: int) -> TrialMeasures:
-    fault_ns = inject["before_ns"]
-    service = observe(trial.of("request"), fault_ns, end_ns, _silence_ms(run))
-    detected = detection(trial, inject, end_ns)
+def _setting(run: Event, inject: Event, end_ns: int, service: Service) -> Setting:
     nodes = {mac: node for node, mac in run.get("macs", {}).items()}
+    return Setting(inject, end_ns, service, nodes, silence_ms(*timing_ms(run)))
+
+
+def _with_fault(measures: TrialMeasures, trial: Trial, setting: Setting) -> TrialMeasures:
+    fault, service, end_ns = setting.fault, setting.service, setting.end_ns
+    fault_ns = fault["before_ns"]
+    detected = detection(trial, fault, end_ns, service.server_before)
+    known = phases(trial, setting, detected)
     return replace(
         measures,
-        fault=inject["fault"],
-        node=inject["node"],
+        fault=fault["fault"],
+        node=fault["node"],
         server_before=service.server_before,
         server_after=service.server_after,
         outage_ms=service.outage_ms,
         outage_start_ms=(in_hand_ns(service.last_good) - fault_ns) / NS_PER_MS if service.last_good else None,
-        fault_error_ms=(inject["after_ns"] - fault_ns) / NS_PER_MS,
+        outage_outcomes=None if service.outage_ms is None else _counted(failures_in(trial.of("request"), service)),
+        fault_error_ms=(fault["after_ns"] - fault_ns) / NS_PER_MS,
         detection_ms=(detected["t_ns"] - fault_ns) / NS_PER_MS if detected else None,
         takeover_ms=takeover_ms(trial, detected, service.server_after, end_ns) if detected else None,
-        phases=tuple(phases(trial, inject, end_ns, service, nodes)),
+        phases=known,
+        steps=steps(trial, setting, known),
     )
 
 
-def _with_failback(measures: TrialMeasures, run: Event, trial: Trial, heal_ns: int) -> TrialMeasures:
-    requests = trial.of("request")
-    return replace(
-        measures,
-        failback_outage_ms=observe(requests, heal_ns, trial.end_ns, _silence_ms(run)).outage_ms,
-        failback_requests_failed=sum(r["outcome"] != "good" and r["t_ns"] >= heal_ns for r in requests),
+def _with_failback(measures: TrialMeasures, trial: Trial, heal_ns: int, failback: Service) -> TrialMeasures:
+    failed = sum(r["outcome"] != "good" and r["t_ns"] >= heal_ns for r in trial.of("request"))
+    return replace(measures, failback_outage_ms=failback.outage_ms, failback_requests_failed=failed)
+
+
+def _counted(requests: Sequence[Event], field: str = "outcome") -> dict[str, int]:
+    """How many requests have each value of a field."""
+    return dict(sorted(Counter(str(request.get(field)) for request in requests).items()))
+
+
+def timing_ms(run: Event) -> tuple[float | None, float | None]:
+    """keepalive and deadtime of a run, by its header; None where that does not say."""
+    timing = run.get("spec", {}).get("timing", {})
+    keepalive, deadtime = (timing.get(name) for name in ("keepalive", "deadtime"))
+    return (
+        None if keepalive is None else parse_time(str(keepalive)),
+        None if deadtime is None else parse_time(str(deadtime)),
     )
 
 

@@ -35,7 +35,9 @@ def distribution_svg(
         for index, outage_ms in enumerate(measured):
             y_px = TOP_PX + 12 + (index * GOLDEN % 1) * (BOTTOM_PX - TOP_PX - 24)  # apart, and the same each time
             colour = NODE_COLOURS[0] if low_ms <= outage_ms <= high_ms else ALARM_COLOUR
-            canvas.axes.scatter([outage_ms / 1000], [y_px], s=36, color=colour, edgecolors=INK, linewidths=0.6)
+            canvas.axes.scatter(
+                [outage_ms / 1000], [y_px], s=36, color=colour, edgecolors=INK, linewidths=0.6, zorder=4
+            )
         canvas.upright(summary.median, TOP_PX + 2, BOTTOM_PX)
         missed = f", {summary.missed} not measured" if summary.missed else ""
         canvas.text(summary.median, BOTTOM_PX + 11, f"median {summary.median / 1000:.2f} s of {summary.n}{missed}")

@@ -33,11 +33,13 @@ class Settings:
 class Seen:
     """What the agent has seen. server: who sent the last good answer; good_in_a_row: how many it sent since then.
 
+    good_since_ns: when the first of these was due. That an older request has timed out is no news, and breaks no row.
     moves: (when its request was due, server) of each good answer that came from another server than the one before.
     """
 
     server: str | None = None
     good_in_a_row: int = 0
+    good_since_ns: int = 0
     requests: int = 0
     failed: int = 0
     latest_ns: int = 0
@@ -47,6 +49,22 @@ class Seen:
     def server_at(self, instant_ns: int) -> str | None:
         """Who served at an instant of the run's clock, None before the first good answer."""
         return next((server for since_ns, server in reversed(self.moves) if since_ns <= instant_ns), None)
+
+    def answered(self, request: dict[str, Any]) -> None:
+        """Takes in the end of a request."""
+        due_ns, server = request["t_ns"], request["server"]
+        self.requests += 1
+        self.latest_ns = max(self.latest_ns, due_ns)
+        if request["outcome"] != "good":
+            self.failed += 1
+            if due_ns >= self.good_since_ns:
+                self.good_in_a_row = 0
+            return
+        if server != self.server:
+            self.moves.append((due_ns, server))
+        if server != self.server or not self.good_in_a_row:
+            self.server, self.good_in_a_row, self.good_since_ns = server, 0, due_ns
+        self.good_in_a_row += 1
 
 
 class Agent:
@@ -84,16 +102,7 @@ class Agent:
             if event["id"]:
                 seen.clocks[event["id"]] = event["t_ns"]
         elif event["event"] == "request":
-            seen.requests += 1
-            seen.latest_ns = max(seen.latest_ns, event["t_ns"])
-            if event["outcome"] == "good":
-                seen.good_in_a_row = seen.good_in_a_row + 1 if event["server"] == seen.server else 1
-                if event["server"] != seen.server:
-                    seen.moves.append((event["t_ns"], event["server"]))
-                seen.server = event["server"]
-            else:
-                seen.failed += 1
-                seen.good_in_a_row = 0
+            seen.answered(event)
 
     def wait(self, holds: Callable[[Seen], bool], timeout_s: float, what: str) -> None:
         """Waits until what was seen is right.

@@ -7,10 +7,12 @@ from labkit.history import Event
 
 MASTER, SLAVE = "master-cluster", "slave-cluster"
 MACS = {MASTER: "02:42:ac:17:13:2e", SLAVE: "02:42:ac:17:13:2f"}
+VIP = "172.23.19.48"
 ZERO_NS = 908_457_000_000
 CADENCE_MS = 10.0
 LIMIT_MS = 800.0
 ARP_MS = 50.0
+KEEPALIVE_MS = 200.0
 
 
 def at_ns(ms: float) -> int:
@@ -22,7 +24,11 @@ def run_event(trials: int = 1, **changes: object) -> Event:
         "event": "run",
         "labkit": "0.1.0",
         "started": "2024-05-01T10:00:00+00:00",
-        "spec": {"timing": {"keepalive": "200ms", "deadtime": "1"}, "nodes": {MASTER: {}, SLAVE: {}}},
+        "spec": {
+            "timing": {"keepalive": "200ms", "deadtime": "1", "auto_failback": True, "udpport": 694},
+            "network": {"vip": VIP},
+            "nodes": {MASTER: {}, SLAVE: {}},
+        },
         "platform": "debian-12",
         "network": "macvlan",
         "profile": "corrected",
@@ -33,6 +39,7 @@ def run_event(trials: int = 1, **changes: object) -> Event:
         "limit_ms": LIMIT_MS,
         "arp_ms": ARP_MS,
         "macs": MACS,
+        "config": {node: {"/etc/ha.d/haresources": "5f1e", "/etc/ha.d/authkeys": "c0de"} for node in MACS},
         "predicted": {"outage_ms": [900.0, 1900.0]},
         "images": {"node": "sha256:" + "a" * 64},
         "packages": {"heartbeat": "1:3.0.6-13+b2", "apache2": "2.4.62-1~deb12u2"},
@@ -53,6 +60,9 @@ class TrialBuilder:
 
     def start(self, ms: float = 0) -> "TrialBuilder":
         return self.add("trial-start", t_ns=at_ns(ms))
+
+    def armed(self, ms: float) -> "TrialBuilder":
+        return self.add("armed", t_ns=at_ns(ms))
 
     def end(self, ms: float) -> "TrialBuilder":
         return self.add("trial-end", t_ns=at_ns(ms))
@@ -99,6 +109,16 @@ class TrialBuilder:
             asked_ms += ARP_MS
         return self
 
+    def beating(self, node: str, from_ms: float, to_ms: float) -> "TrialBuilder":
+        """A node's heartbeats on the wire from `from_ms` until before `to_ms`."""
+        while from_ms < to_ms:
+            self.wire(from_ms, node, "heartbeat")
+            from_ms += KEEPALIVE_MS
+        return self
+
+    def wire(self, ms: float, node: str, kind: str) -> "TrialBuilder":
+        return self.add("wire", t_ns=at_ns(ms), mac=MACS[node], kind=kind)
+
     def fault(self, stage: str, before_ms: float, after_ms: float, name: str = "node-kill") -> "TrialBuilder":
         times = {"before_ns": at_ns(before_ms), "after_ns": at_ns(after_ms)}
         return self.add("fault", stage=stage, fault=name, node=MASTER, **times)
@@ -119,12 +139,17 @@ def failover(number: int = 1, outage_ms: int = 1500, run_on: bool = True) -> lis
     trial.asked(4010, 4300, "refused").served(MASTER, 4300, 5000)
     trial.owned(0, 1000, MASTER).owned(1000, back_ms, *()).owned(back_ms, 4000, SLAVE).owned(4000, 5000, MASTER)
     trial.add("arp", t_ns=at_ns(back_ms - 20), mac=MACS[SLAVE], kind="gratuitous")
-    trial.fault("inject", 1000, 1012.5)
+    trial.wire(back_ms - 20.1, SLAVE, "gratuitous").beating(MASTER, 50, 1000).beating(SLAVE, 20, 5000)
+    trial.armed(990).fault("inject", 1000, 1012.5)
     trial.log(500, MASTER, "info: nothing of interest")
     trial.log(1000 + 0.7 * outage_ms, SLAVE, f"WARN: node {MASTER}: is dead", "declared-dead")
     trial.log(1000 + 0.72 * outage_ms, SLAVE, f"info: Resources being acquired from {MASTER}.", "taking-over")
     trial.log(1000 + 0.95 * outage_ms, SLAVE, "INFO: Adding inet address 172.23.19.48/24", "address-up")
-    trial.fault("heal", 4000, 4001)
+    trial.fault("heal", 4000, 4001).log(4050, MASTER, "Configuration validated. Starting heartbeat", "starting")
+    trial.beating(MASTER, 4060, 5000)
+    trial.log(4070, SLAVE, f"{SLAVE} wants to go standby [foreign]", "standby-requested")
+    trial.log(4080, SLAVE, "info: Releasing resource group", "giving-up")
+    trial.log(4090, SLAVE, "INFO: IP status = ok", "address-down")
     trial.log(4100, MASTER, "INFO: Adding inet address 172.23.19.48/24", "address-up")
     return trial.end(5000).events if run_on else trial.events
 
@@ -132,13 +157,16 @@ def failover(number: int = 1, outage_ms: int = 1500, run_on: bool = True) -> lis
 def no_op(number: int = 1, node: str = MASTER) -> list[Event]:
     """Nothing happens: 1,000 requests, all answered."""
     trial = TrialBuilder(number).start().served(node, 0, 10_000).owned(0, 10_000, node)
+    trial.armed(1990)
     return trial.fault("inject", 2000, 2000.1, "none").fault("heal", 8000, 8000.1, "none").end(10_000).events
 
 
 def never_back(number: int = 1) -> list[Event]:
     """apache2 stopped, and nobody watches it: refused until it is healed, with two good answers inside the bracket."""
     trial = TrialBuilder(number).start().served(MASTER, 0, 1030).asked(1030, 5000, "refused").served(MASTER, 5000, 6000)
-    trial.owned(0, 6000, MASTER).fault("inject", 1000, 1100, "apache-stop").fault("heal", 4900, 4990, "apache-stop")
+    trial.owned(0, 6000, MASTER).armed(990).fault("inject", 1000, 1100, "apache-stop").fault(
+        "heal", 4900, 4990, "apache-stop"
+    )
     return trial.end(6000).events
 
 
@@ -146,5 +174,5 @@ def dual_owner(number: int = 1) -> list[Event]:
     """Heartbeat killed: the peer takes the VIP at 1,500 ms, and both answer for it until healing at 3,000 ms."""
     trial = TrialBuilder(number).start().served(MASTER, 0, 1500).asked(1500, 1600, "reset").served(SLAVE, 1600, 4000)
     trial.owned(0, 1500, MASTER).owned(1500, 3000, MASTER, SLAVE).owned(3000, 4000, SLAVE)
-    trial.fault("inject", 1000, 1001, "heartbeat-kill").fault("heal", 3000, 3001, "heartbeat-kill")
+    trial.armed(990).fault("inject", 1000, 1001, "heartbeat-kill").fault("heal", 3000, 3001, "heartbeat-kill")
     return trial.end(4000).events

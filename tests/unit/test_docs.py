@@ -17,7 +17,7 @@ from labkit.checks import all_checks, judge_all
 from labkit.cli import WrongUse, app
 from labkit.faults import all_faults, parameters
 from labkit.history import Event
-from labkit.measure import Phase, Summary, TrialMeasures, result
+from labkit.measure import PHASES, Cost, Phase, Step, Summary, TrialMeasures, result
 from labkit.platforms import discover
 from labkit.spec import Spec, default, load
 from tests.unit.histories import dual_owner, failover, never_back, no_op, run_event
@@ -145,11 +145,14 @@ def test_the_schema_has_every_field() -> None:
     document, parts = judged([run_event(), *failover()]), SCHEMA["$defs"]
     assert list(SCHEMA["properties"]) == list(document)
     assert set(parts["trial"]["properties"]) == {field.name for field in fields(TrialMeasures)}
-    phase = parts["trial"]["properties"]["phases"]["items"]
-    assert set(phase["properties"]) == {field.name for field in fields(Phase)}
+    trial = parts["trial"]["properties"]
+    phase, step, cost = trial["phases"]["items"], trial["steps"]["items"], trial["cost"]
+    for part, kind in ((phase, Phase), (step, Step), (cost, Cost)):
+        assert set(part["properties"]) == {field.name for field in fields(kind)}
+    assert phase["properties"]["name"]["enum"] == list(PHASES)
     assert set(parts["summary"]["properties"]) == {field.name for field in fields(Summary)}
     assert set(SCHEMA["properties"]["summary"]["properties"]) == set(document["summary"])
-    for properties in (SCHEMA["properties"], parts["trial"]["properties"], phase["properties"]):
+    for properties in (SCHEMA["properties"], trial, *(part["properties"] for part in (phase, step, cost))):
         assert [name for name, value in properties.items() if not value.get("description")] == []
 
 
@@ -165,7 +168,8 @@ def test_the_schema_refuses_what_is_no_result(change: str, value: object) -> Non
 def test_every_field_of_a_result_is_explained() -> None:
     """docs/measuring.md names each, field by field."""
     text = section(page("measuring.md"), "## The JSON of `failover --json`, field by field")
-    parts = (SCHEMA, SCHEMA["$defs"]["trial"], SCHEMA["$defs"]["summary"], SCHEMA["$defs"]["judgement"])
+    trial = SCHEMA["$defs"]["trial"]
+    parts = (SCHEMA, trial, trial["properties"]["cost"], SCHEMA["$defs"]["summary"], SCHEMA["$defs"]["judgement"])
     assert {name for part in parts for name in part["properties"] if f"`{name}`" not in text} == set()
 
 

@@ -31,6 +31,8 @@ SEEN = {
         "heartbeat: [153]: info: master-cluster wants to go standby [all]",
         "heartbeat: [168]: info: slave-cluster wants to go standby [foreign]",
     ],
+    "takeover-requested": ["harc(default)[1398]: info: Running /etc/ha.d//rc.d/hb_takeover hb_takeover"],
+    "starting": ["heartbeat: [167]: info: Configuration validated. Starting heartbeat 3.0.6"],
     "stopping": ["heartbeat: [153]: info: Heartbeat shutdown in progress. (153)"],
     "taking-over": ["heartbeat: [153]: info: Resources being acquired from slave-cluster."],
     "giving-up": [f"ResourceManager(default)[1394]: info: Releasing resource group: {GROUP}"],

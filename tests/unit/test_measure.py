@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import BadInput
-from labkit.history import Event
-from labkit.measure import TrialMeasures, measure, result, summarize
+from labkit.history import Event, trials
+from labkit.measure import PHASES, TrialMeasures, measure, result, stays, summarize
 from tests.unit.histories import (
     CADENCE_MS,
     LIMIT_MS,
+    MACS,
     MASTER,
     SLAVE,
+    ZERO_NS,
     TrialBuilder,
     at_ns,
     dual_owner,
@@ -45,22 +47,154 @@ def test_a_failover_has_all_its_figures() -> None:
     assert trial.cadence_within_5ms == 1.0
 
 
-def test_the_steps_of_an_outage_are_in_order_and_name_their_sources() -> None:
-    """From the fault to the first good answer, each with the line or event that shows it."""
-    assert [(phase.name, phase.t_ms) for phase in measured(failover()).phases] == [
+def test_the_phases_of_an_outage_are_always_the_same_and_name_their_sources() -> None:
+    """In the order of the way, from log, wire and probe; what was not seen is None, and nothing else is."""
+    trial = measured(failover())
+    assert [phase.name for phase in trial.phases] == list(PHASES)
+    assert {phase.name: phase.t_ms for phase in trial.phases} == {
+        "fault": 0.0,
+        "last good answer": 1.0,
+        "last heartbeat": -150.0,
+        "noticed": 1050.0,
+        "acquiring": 1080.0,
+        "address up": 1425.0,
+        "gratuitous ARP": 1479.9,
+        "refused": None,
+        "first good answer": 1501.0,
+    }
+    sources = {phase.name: phase.source for phase in trial.phases}
+    assert sources["noticed"] == f"{SLAVE}: WARN: node {MASTER}: is dead"
+    assert sources["gratuitous ARP"] == f"capture: gratuitous ARP of {SLAVE} for the VIP"
+    assert sources["first good answer"] == f"request 250, {SLAVE}"
+    assert sources["refused"] is None
+
+
+def test_the_steps_of_an_outage_are_in_order_of_time() -> None:
+    """All that was seen from the last heartbeat to the first good answer, and nothing twice."""
+    assert [(step.name, step.t_ms) for step in measured(failover()).steps] == [
+        ("last heartbeat", -150.0),
         ("fault", 0.0),
         ("last good answer", 1.0),
         ("first timeout", 810.0),
         ("declared-dead", 1050.0),
         ("taking-over", 1080.0),
         ("address-up", 1425.0),
-        ("gratuitous-arp on the wire", 1480.0),
+        ("gratuitous ARP", 1479.9),
         ("first good answer", 1501.0),
     ]
-    sources = {phase.name: phase.source for phase in measured(failover()).phases}
-    assert sources["declared-dead"] == f"{SLAVE}: WARN: node {MASTER}: is dead"
-    assert sources["gratuitous-arp on the wire"] == SLAVE
-    assert sources["first good answer"] == f"request 250, {SLAVE}"
+
+
+def test_without_a_capture_the_wire_tells_nothing() -> None:
+    """A run of which only the history is left has the other phases all the same."""
+    trial = measured([event for event in failover() if event["event"] != "wire"])
+    unseen = {phase.name for phase in trial.phases if phase.t_ms is None}
+    assert unseen == {"last heartbeat", "gratuitous ARP", "refused"}
+
+
+def test_a_node_that_goes_on_talking_has_no_last_heartbeat() -> None:
+    """Where heartbeats are lost on the way, the wire has them all: it cannot tell which one the peer heard last."""
+    builder = TrialBuilder().beating(MASTER, 1050, 2100)
+    trial = measured([*failover(), *builder.events])
+    assert {phase.name: phase.t_ms for phase in trial.phases}["last heartbeat"] is None
+
+
+def test_the_first_refused_request_of_the_outage_is_a_phase() -> None:
+    """Not one that was refused before it, or after it."""
+    trial = TrialBuilder().start().asked(0, 20, "refused").served(MASTER, 20, 1000).asked(1000, 1100, "timeout")
+    trial.asked(1100, 1200, "refused").served(SLAVE, 1200, 1500).request(1500, "refused").served(SLAVE, 1510, 2000)
+    known = measured(trial.fault("inject", 990, 991).end(2000).events).phases
+    assert {phase.name: phase.t_ms for phase in known}["refused"] == 1101.0 - 990.0
+
+
+def test_a_monitor_that_trips_where_nothing_is_served_noticed_nothing() -> None:
+    """apache2 does not run on a node that gave its resources back; its monitor says so, whatever the fault was."""
+    trial = TrialBuilder().start().served(MASTER, 0, 2000).fault("inject", 1000, 1001)
+    trial.log(1100, SLAVE, "'apache2' process is not running", "monitor-tripped")
+    assert measured(trial.end(2000).events).detection_ms is None
+
+
+def test_what_the_client_saw_is_told_apart() -> None:
+    """By outcome for the whole trial and for the outage, and by node."""
+    trial = measured(failover())
+    assert trial.answered_by == {MASTER: 171, SLAVE: 151}
+    assert trial.outage_outcomes == {"timeout": 149}
+    assert measured(no_op()).outage_outcomes == {}
+    assert measured(never_back()).outage_outcomes is None
+
+
+def cost_of(events: list[Event]) -> dict[str, float]:
+    cost = measured(events).cost
+    assert cost is not None
+    return asdict(cost)
+
+
+def test_a_trials_time_is_accounted_for() -> None:
+    """1,501 ms of outage; 990 before the fault and 1,499 until healing to watch; 1 for the cure, and Heartbeat from its
+    first line after that, at 4,050 ms, to the first good answer at 4,301; the rest is labkit's."""
+    assert cost_of(failover()) == {
+        "outage_ms": 1501.0, "watch_ms": 2489.0, "recovery_ms": 252.0, "overhead_ms": 758.0, "total_ms": 5000.0
+    }  # fmt: skip
+    without = cost_of(no_op())
+    assert (without["outage_ms"], without["recovery_ms"], without["watch_ms"]) == (0.0, 0.1, 7990.0)
+    assert cost_of(never_back())["outage_ms"] == 3900.0
+    assert measured([event for event in failover() if event["event"] != "trial-end"]).cost is None
+
+
+@pytest.mark.parametrize("events", [failover(), no_op(), never_back(), dual_owner()])
+def test_the_parts_of_a_trials_time_add_up(events: list[Event]) -> None:
+    """None of them is negative, and nothing counts twice."""
+    cost = cost_of(events)
+    assert sum(cost.values()) == pytest.approx(2 * cost["total_ms"])
+    assert min(cost.values()) >= 0
+
+
+def test_a_daemon_that_has_to_grow_old_is_still_recovering() -> None:
+    """For its first 5 s it asks its peer for more patience; what the cure and the growing share counts once."""
+    trial = TrialBuilder().start().served(MASTER, 0, 9000).armed(950).fault("inject", 1000, 1001)
+    trial.fault("heal", 2000, 2300).log(2200, MASTER, "Configuration validated. Starting heartbeat", "starting")
+    assert cost_of(trial.log(7500, MASTER, "chatter of the failback").end(9000).events)["recovery_ms"] == 5500.0
+
+
+def states(events: list[Event], silence_ms: float | None = 800.0) -> dict[str, list[tuple[str, float, float]]]:
+    """Node -> (state, from, to) in ms on the trial's clock."""
+    (trial,) = trials(events)
+    found: dict[str, list[tuple[str, float, float]]] = {}
+    for stay in stays(trial, {mac: node for node, mac in MACS.items()}, silence_ms):
+        span = ((stay.start_ns - ZERO_NS) / 1e6, (stay.end_ns - ZERO_NS) / 1e6)
+        found.setdefault(stay.node, []).append((stay.state, *span))
+    return found
+
+
+def test_each_node_is_in_one_state_at_a_time() -> None:
+    """By its own lines, and silent from its last heartbeat to the next one."""
+    assert states(failover()) == {
+        MASTER: [
+            ("active", 0, 850),
+            ("silent", 850, 4060),
+            ("standby", 4060, 4100),
+            ("active", 4100, 5000),
+        ],
+        SLAVE: [
+            ("standby", 0, 2080),
+            ("taking over", 2080, 2425),
+            ("active", 2425, 4080),
+            ("giving up", 4080, 4090),
+            ("standby", 4090, 5000),
+        ],
+    }
+
+
+def test_a_node_that_has_the_vip_already_is_active_when_its_takeover_is_complete() -> None:
+    """It configures no address then; and without heartbeats on the wire nobody is silent."""
+    trial = TrialBuilder().start().owned(0, 1000, MASTER, SLAVE).log(200, SLAVE, "acquired", "taking-over")
+    found = states(trial.log(300, SLAVE, "complete", "takeover-complete").end(1000).events)
+    assert found[SLAVE] == [("active", 0, 200), ("taking over", 200, 300), ("active", 300, 1000)]
+    assert found[MASTER] == [("active", 0, 1000)]
+
+
+def test_where_nobody_has_the_vip_in_the_beginning_no_state_is_told() -> None:
+    """Nothing says who was active."""
+    assert states(TrialBuilder().start().owned(0, 500).end(500).events) == {}
 
 
 def test_doing_nothing_costs_nothing() -> None:
@@ -69,7 +203,8 @@ def test_doing_nothing_costs_nothing() -> None:
     assert (trial.requests, trial.requests_failed) == (1000, 0)
     assert (trial.outage_ms, trial.failback_outage_ms, trial.dual_owner_ms) == (0.0, 0.0, 0.0)
     assert (trial.detection_ms, trial.takeover_ms, trial.outage_start_ms) == (None, None, None)
-    assert [phase.name for phase in trial.phases] == ["fault"]
+    assert [phase.name for phase in trial.phases if phase.t_ms is not None] == ["fault"]
+    assert [step.name for step in trial.steps] == ["fault"]
 
 
 def test_a_service_that_stays_away_has_no_outage_figure() -> None:
@@ -77,7 +212,7 @@ def test_a_service_that_stays_away_has_no_outage_figure() -> None:
     trial = measured(never_back())
     assert (trial.server_before, trial.server_after) == (MASTER, None)
     assert (trial.outage_ms, trial.failback_outage_ms) == (None, None)
-    assert trial.phases[-1].name == "first refused"
+    assert trial.steps[-1].name == "first refused"
 
 
 def test_rounds_with_two_owners_count_with_their_length() -> None:

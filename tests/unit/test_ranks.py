@@ -25,7 +25,7 @@ RANKS: dict[str, float] = {
         4: "cluster",
         4.5: "probe",
         5: "faults",
-        6: "store",
+        6: "store wire",
         6.5: "runner",
         7: "measure",
         8: "checks",
@@ -40,7 +40,7 @@ RANKS: dict[str, float] = {
 }
 
 # Libraries that one part alone may import, so that the rest works, and starts fast, without them.
-SOLE_IMPORTERS = {"docker": "engine", "matplotlib": "plot", "typer": "cli"}
+SOLE_IMPORTERS = {"docker": "engine", "matplotlib": "plot", "typer": "cli", "scapy": "wire"}
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 

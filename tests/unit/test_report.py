@@ -10,7 +10,8 @@ import pytest
 from labkit import plot
 from labkit.checks import judge_all
 from labkit.history import Event, trials
-from labkit.measure import measure_trial, result
+from labkit.measure import PHASES, measure_trial, result
+from labkit.plot.canvas import LETTER_PX
 from labkit.report import headline, junit_xml, render_html, render_markdown, verdict
 from tests.unit.histories import MASTER, SLAVE, TrialBuilder, dual_owner, failover, never_back, no_op, run_event
 
@@ -43,27 +44,28 @@ NOTHING = [run_event(fault="none", expects_move=False, predicted={"outage_ms": [
         (
             MANY,
             "node-kill on master-cluster: the VIP was back after 1.50 s (median of 3), served by slave-cluster;"
-            " 5 of 5 checks passed.",
+            " 9 of 9 checks passed.",
         ),
         (
             PARTLY,
             "node-kill on master-cluster: the VIP was back after 1.50 s (median of 1 out of 2), served by"
-            " slave-cluster, and did not come back in 1 of 2 trials; 2 of 5 checks passed, failed: service-back,"
-            " unknown: expected-move, within-predicted-band.",
+            " slave-cluster, and did not come back in 1 of 2 trials; 5 of 9 checks passed, failed: service-back,"
+            " unknown: expected-move, right-server, within-predicted-band.",
         ),
         (
             GAVE_UP,
-            "apache-stop on master-cluster: the VIP did not come back; 2 of 5 checks passed, failed: service-back,"
-            " unknown: expected-move, within-predicted-band.",
+            "apache-stop on master-cluster: the VIP did not come back; 5 of 9 checks passed, failed: service-back,"
+            " unknown: expected-move, right-server, within-predicted-band.",
         ),
         (
             NOTHING,
-            "none on master-cluster: no outage in 1,000 requests, served by master-cluster; 5 of 5 checks passed.",
+            "none on master-cluster: no outage in 1,000 requests, served by master-cluster; 9 of 9 checks passed.",
         ),
         (
             [run_event()],
-            "node-kill: no fault was injected, so there is nothing to tell; 0 of 5 checks passed, unknown:"
-            " cadence-kept, expected-move, service-back, single-owner, within-predicted-band.",
+            "node-kill: no fault was injected, so there is nothing to tell; 1 of 9 checks passed, unknown:"
+            " cadence-kept, expected-move, failback-as-configured, no-false-failover, right-server, service-back,"
+            " single-owner, within-predicted-band.",
         ),
     ],
     ids=["many", "partly", "gave-up", "nothing", "empty"],
@@ -86,7 +88,7 @@ def test_the_verdict_is_that_of_the_worst_check(verdicts: list[str], overall: st
 def test_the_page_needs_nothing_beside_it() -> None:
     """No script, and nothing to fetch: style and pictures are inside, in a wide and a narrow drawing."""
     text = page(MANY)
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 6
     assert not re.search(r"<(script|link|img|iframe)\b|@import|url\((?!#)", text)
     assert "prefers-color-scheme: dark" in text
 
@@ -109,7 +111,7 @@ def test_whatever_is_quoted_is_escaped() -> None:
     assert "&lt;script&gt;" in text
     summary = render_markdown(judged(events), events)
     assert "<script" not in summary
-    assert {line.count(" | ") for line in summary.splitlines() if "handing-over" in line} == {2}
+    assert {line.count(" | ") for line in summary.splitlines() if "noticed" in line} == {2}
     ElementTree.fromstring(junit_xml(judged(events)).encode())
 
 
@@ -132,8 +134,35 @@ def test_the_page_tells_how_the_nodes_files_differ() -> None:
 def test_marked_log_lines_stand_out() -> None:
     """The lines that the figures rest on are highlighted; the others stand between them."""
     text = page([run_event(), *failover()])
-    assert text.count('<li class="marked">') == 4
+    assert text.count('<li class="marked">') == 8
     assert re.search(r"<li><span[^>]*>-0\.500 s</span> master-cluster info: nothing of interest", text)
+
+
+def test_the_page_has_every_phase_with_its_median_and_what_shows_it() -> None:
+    """Over the trials in which it was seen, beside the trial that is shown; what was not seen says so."""
+    rows = dict(re.findall(r'title="[^"]+"><b>([^<]+)</b></td>(.*?)</tr>', page(MANY), re.DOTALL))
+    assert list(rows) == list(PHASES)
+    assert re.findall(r">([^<>\n]+)</td>", rows["noticed"]) == [
+        "+1.050 s", "3 of 3", "+1.050 s", f"{SLAVE}: WARN: node {MASTER}: is dead"
+    ]  # fmt: skip
+    assert re.findall(r">([^<>\n]+)</td>", rows["refused"]) == ["-", "0 of 3", "-", "not seen"]
+    alone = dict(re.findall(r'title="[^"]+"><b>([^<]+)</b></td>(.*?)</tr>', page(MANY[:1] + failover()), re.DOTALL))
+    assert re.findall(r">([^<>\n]+)</td>", alone["refused"]) == ["-", "not seen"]
+
+
+def test_the_page_tells_what_the_client_saw_and_where_the_time_went() -> None:
+    """Per trial: answers by node, failures by kind, and the parts of its time."""
+    text = page([run_event(), *failover()])
+    for label, value in (
+        ("good answers", "171 master-cluster, 151 slave-cluster"),
+        ("failed in the outage", "149 timeout"),
+        ("all requests", "322 good, 29 refused, 149 timeout"),
+        ("watching", "2.49 s"),
+        ("Heartbeat", "252 ms"),
+        ("labkit", "758 ms"),
+        ("total", "5.00 s"),
+    ):
+        assert re.search(rf'data-label="{label}">{value}</td>', text), label
 
 
 def test_a_flood_of_log_lines_is_cut_down_to_the_marked_ones() -> None:
@@ -143,13 +172,13 @@ def test_a_flood_of_log_lines_is_cut_down_to_the_marked_ones() -> None:
         trial.log(1000 + number, SLAVE, f"chatter {number}")
     text = page([run_event(), *failover(), *trial.events])
     assert "chatter" not in text
-    assert text.count('<li class="marked">') == 4
+    assert text.count('<li class="marked">') == 8
 
 
 def test_the_trial_nearest_to_the_median_is_shown() -> None:
     """Of three, the middle one."""
     assert "Trial 2, the nearest to the median" in page(MANY)
-    assert "Steps of trial 2:" in render_markdown(judged(MANY), MANY)
+    assert "Phases of trial 2 and their medians:" in render_markdown(judged(MANY), MANY)
 
 
 def test_the_summary_for_ci_tells_it_all() -> None:
@@ -161,12 +190,15 @@ def test_the_summary_for_ci_tells_it_all() -> None:
     )
     assert "Outage: median 1.50 s, from 1.30 s to 1.70 s, 95th percentile 1.68 s (3 measured, 0 not)." in summary
     assert "| single-owner | pass | one owner at a time |" in summary
+    assert "| +1.050 s | +1.050 s | noticed | slave-cluster: WARN: node master-cluster: is dead |" in summary
+    assert "| - | - | refused | not seen |" in summary
+    assert "| 2 | 171 master-cluster, 151 slave-cluster | 149 timeout | 1.50 s, 2.49 s, 252 ms, 758 ms |" in summary
 
 
 def test_junit_counts_unknown_as_an_error() -> None:
     """Nothing passes that could not be judged."""
     suite = ElementTree.fromstring(junit_xml(judged(PARTLY)).encode())
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "1", "2")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("9", "1", "3")
     failed = suite.find("testcase[@name='service-back']/failure")
     assert failed is not None
     assert failed.get("message") == "trial 2: no good answer after the fault"
@@ -185,8 +217,15 @@ def words(svg: str) -> list[str]:
 def test_a_timeline_says_what_it_shows() -> None:
     """Its letters are text: the outage's length, the lanes, who and what was seen in them, and the steps' numbers."""
     seen = words(timeline(failover()))
-    assert {"outage 1.50 s", "Answered by", "VIP owner (ARP)", MASTER, SLAVE, "timeout", "6-8"} <= set(seen)
+    assert {"outage 1.50 s", "Answered by", "VIP owner (ARP)", MASTER, SLAVE, "timeout", "7-9"} <= set(seen)
     assert "refused" not in seen  # only while healing, which is out of focus
+
+
+def test_a_timeline_says_what_each_node_was_doing() -> None:
+    """By name where there is room for it."""
+    assert {"Nodes", "silent", "standby", "taking over", "active"} <= set(words(timeline(failover())))
+    without_capture = [event for event in failover() if event["event"] != "wire"]
+    assert "silent" not in words(timeline(without_capture))
 
 
 @pytest.mark.parametrize(
@@ -210,6 +249,30 @@ def test_pictures_take_the_pages_colours_and_are_the_same_each_time() -> None:
 def test_without_a_fault_there_is_no_timeline() -> None:
     """Nothing to centre on."""
     assert timeline(TrialBuilder().start().served(MASTER, 0, 100).end(100).events) == ""
+
+
+def test_a_waterfall_says_how_long_each_phase_took() -> None:
+    """In order of time, each from the one before it; nothing before the first one, and no picture of one alone."""
+    seen = words(plot.waterfall_svg({"fault": 0.0, "last heartbeat": -150.0, "noticed": 1050.0, "address up": 1425.0}))
+    assert [text for text in seen if text in PHASES or text.startswith("+")] == [
+        "last heartbeat", "fault", "noticed", "+1.05 s", "address up", "+375 ms"
+    ]  # fmt: skip
+    assert plot.waterfall_svg({"fault": 0.0}) == ""
+
+
+@pytest.mark.parametrize("width_px", [plot.WIDE_PX, plot.NARROW_PX])
+def test_a_waterfalls_letters_stay_inside(width_px: int) -> None:
+    """Wherever the time went: a length is written where there is room for it."""
+    for instants in (
+        {"fault": 0.0, "noticed": 1.0, "refused": 5000.0},
+        {"fault": 0.0, "noticed": 4999.0, "refused": 5e3},
+    ):
+        svg = ElementTree.fromstring(plot.waterfall_svg(instants, width_px))
+        placed = [text for text in svg.iter("{http://www.w3.org/2000/svg}text") if (text.text or "").startswith("+")]
+        assert len(placed) == 2
+        for text in placed:
+            middle_px, half_px = float(text.get("x", "nan")), len(text.text or "") * LETTER_PX / 2
+            assert half_px <= middle_px <= width_px - half_px
 
 
 def test_a_distribution_says_what_it_shows() -> None:
