@@ -228,11 +228,7 @@ class _Walk:
 
     def owners(self, step: str, claim: str) -> tuple[str, ...]:
         """Who answers by ARP for the VIP."""
-        macs = self.lab.macs()
-        told = self.keep(step, CLIENT, shell.owners(self.lab.spec), claim)
-        return tuple(
-            sorted({macs.get(line.strip().lower(), line.strip()) for line in told.splitlines() if ":" in line})
-        )
+        return tuple(self.lab.answered(self.keep(step, CLIENT, shell.owners(self.lab.spec), claim)))
 
     def measure(self, fault: faults.Fault) -> None:
         """One trial of a fault; its folder lies in the walk's own."""
