@@ -42,6 +42,7 @@ from labkit.spec import Profile, Spec
 from labkit.store import RunFolder
 
 RUNS = Path("runs")
+DOCUMENT = "guide.json"
 BOTH = "both"
 PROFILES: tuple[Profile, ...] = ("as-printed", "corrected")
 LONGEST_SHOWN = 12  # lines of a command's output, when steps are shown
@@ -120,7 +121,8 @@ def guide(
 
         at_once = not step and options.auto_subnet and options.auto_ports
         audited = audits.audit(engine, specs, options, at_once, folder, after, heard)
-    document = audits.write(folder, audited, language)
+    document = audits.document(str(folder.path), audited, language)
+    folder.write_json(DOCUMENT, document)
     findings = [finding for one in audited for finding in one.findings]
     if as_json:
         answer(document)

@@ -21,7 +21,6 @@ from labkit.store import RunFolder
 
 AfterStep = Callable[[Profile, Step, Sequence[Typed]], None]
 LAB = {"as-printed": "printed", "corrected": "corrected"}  # the end of a pair's name
-DOCUMENT = "guide.json"
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,13 @@ def audit(
             raise
 
 
-def write(folder: RunFolder, audited: Sequence[Audited], language: Language) -> dict[str, Any]:
-    """Writes guide.json and returns it: the claims with verdict and evidence, and all that was typed."""
-    document = {
-        "run": str(folder.path),
+def document(run: str, audited: Sequence[Audited], language: Language) -> dict[str, Any]:
+    """What `guide --json` answers: the claims with verdict and evidence, and all that was typed. run: its folder.
+
+    docs/guide.schema.json tells the shape.
+    """
+    return {
+        "run": run,
         "labkit": labkit.__version__,
         "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "claims": [_finding(one, finding, language) for one in audited for finding in one.findings],
@@ -102,8 +104,6 @@ def write(folder: RunFolder, audited: Sequence[Audited], language: Language) -> 
             for step in STEPS
         ],
     }
-    folder.write_json(DOCUMENT, document)
-    return document
 
 
 def _finding(audited: Audited, finding: Finding, language: Language) -> dict[str, Any]:

@@ -69,10 +69,9 @@ STEPS: tuple[Step, ...] = (
             "ha.cf nombra al otro nodo por su dirección, así que esta debe mantenerse.",
         ),
         Text(
-            "The network card is called eth0 unless lab.yaml says otherwise; the guide's is ens18. SSH takes the lab's"
-            " key, never a password.",
-            "La tarjeta de red se llama eth0 si lab.yaml no dice otra cosa; la de la guía es ens18. SSH acepta la clave"
-            " del laboratorio, nunca una contraseña.",
+            "The network card is called eth0; the guide's is ens18. SSH takes the lab's key, never a password.",
+            "La tarjeta de red se llama eth0; la de la guía es ens18. SSH acepta la clave del laboratorio, nunca una"
+            " contraseña.",
         ),
     ),
     Step(

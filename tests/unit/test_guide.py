@@ -1,5 +1,6 @@
 """The guide as data: what is typed, what is judged from what was seen, and what is made of a student's files."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -7,21 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from labkit import render
 from labkit.cli.guide import outcome
+from labkit.guide import audit as audits
 from labkit.guide import shell
+from labkit.guide.audit import Audited
 from labkit.guide.check import Life, apache_life, ha_cf_mistakes, heartbeat_life, resources, stopped_by_hand
 from labkit.guide.claims import CLAIMS, SIZES, FileSeen, Finding, Judgement, Seen, judge
 from labkit.guide.steps import STEPS
+from labkit.guide.walk import Typed, Walked
 from labkit.heartbeat import commands, hacf
+from labkit.language import Language
 from labkit.spec import Profile, Spec
 from tests.unit.test_render import SAMPLES
 
 MASTER, SLAVE = "master-cluster", "slave-cluster"
 PROFILES: tuple[Profile, ...] = ("as-printed", "corrected")
 KEY = "0123456789abcdef"
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "guide.schema.json").read_text(encoding="utf-8"))
 
 
 def trial(
@@ -179,6 +186,67 @@ def test_unknown_gives_way_to_a_different_outcome() -> None:
     unknown = Finding(one.claim, "corrected", Judgement("unknown", text))
     assert outcome([unknown]) == "unknown"
     assert outcome([unknown, Finding(two.claim, "corrected", Judgement("fail", text))]) == "fail"
+
+
+# The document
+
+
+def audited(profile: Profile, of: Seen) -> Audited:
+    typed = tuple(
+        Typed(step.id, MASTER, "true", 0, "out\n", 1.5, claim)
+        for step, claim in zip(STEPS, [*(one.id for one in CLAIMS), *[""] * 6], strict=True)
+    )
+    runs = {"apache-stop": "runs/x/apache-stop"}
+    about = {
+        "profile": profile,
+        "platform": "debian-12",
+        "network": "macvlan",
+        "images": {"node": "sha256:0"},
+        "packages": {"heartbeat": "1:3.0.6-13"},
+        "spec": of.spec.model_dump(mode="json"),
+    }
+    return Audited(profile, Walked(typed, of, runs), judge(of), about)
+
+
+def document(language: Language = "en") -> dict[str, Any]:
+    of = [audited("as-printed", seen("as-printed")), audited("corrected", Seen(Spec(), troubles=("gone",)))]
+    return dict(json.loads(json.dumps(audits.document("runs/x", of, language))))
+
+
+def test_the_document_fits_its_schema() -> None:
+    """What is answered, of claims that were judged and of some that could not be, is as published, and the schema
+    takes nothing else."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(document(), SCHEMA, cls=jsonschema.Draft202012Validator)
+    for wrong in ({"claims": [{"id": "C5"}]}, {"more": 1}, {"steps": None}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document() | wrong, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_document_has_each_claim_with_its_evidence() -> None:
+    """Each claim stands once for each profile, with what was typed for it and the runs that measured it."""
+    claims = document()["claims"]
+    assert [(one["profile"], one["id"]) for one in claims] == [(of, one.id) for of in PROFILES for one in CLAIMS]
+    for one in claims:
+        assert [typed["claim"] for typed in one["evidence"]["typed"]] == [one["id"]]
+    c5 = claims[4]
+    assert (c5["verdict"], c5["known"], c5["evidence"]["runs"]) == ("fail", "fail", ["runs/x/apache-stop"])
+    assert c5["evidence"]["figures_ms"] == {"outage": None}
+
+
+def test_the_document_speaks_both_languages() -> None:
+    """Only what people read differs; verdicts and evidence are the same."""
+    english, spanish = document("en")["claims"], document("es")["claims"]
+    words = ("claim", "detail")
+    for one, other in zip(english, spanish, strict=True):
+        assert one["claim"] != other["claim"]
+        assert {k: v for k, v in one.items() if k not in words} == {k: v for k, v in other.items() if k not in words}
+
+
+def test_the_transcript_shows_commands_as_they_were_typed() -> None:
+    """A step's number, the prompt of its node with the command, and what came out."""
+    text = Walked((Typed("S7", SLAVE, "tail -n 1 x", 0, "line\n", 2.0),), seen(), {}).transcript()
+    assert text == "# S7\nroot@slave-cluster:~# tail -n 1 x\nline\n"
 
 
 # By hand
