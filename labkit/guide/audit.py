@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import labkit
-from labkit.cluster import lifecycle
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
 from labkit.guide.claims import Finding, judge
@@ -59,6 +59,7 @@ def audit(
         try:
             heard(spec.profile, Text("starting a pair without configuration", "arrancando una pareja sin configurar"))
             lab = lifecycle.up(engine, spec, options, Silent()).lab
+            heard(spec.profile, _where(lab))
             about = {"profile": spec.profile, "platform": lab.platform, "network": lab.network, "images": lab.images(),
                      "packages": lab.packages(), "spec": lab.spec.model_dump(mode="json")}  # fmt: skip
             walked = walk(lab, folder, done, lambda text: heard(spec.profile, text))
@@ -78,6 +79,19 @@ def audit(
             for spec in specs:
                 lifecycle.remove(engine, spec.name, Silent())
             raise
+
+
+def _where(lab: Lab) -> Text:
+    """Where a browser and SSH reach the pair."""
+    ports, there = lab.spec.ports, lab.gateway.published()
+    pages = (
+        f"http://127.0.0.1:{there.get(port, port)}/" for port in (ports.first_http, ports.second_http, ports.vip_http)
+    )
+    text = Text(
+        "for a browser: {first} {second}, the VIP {vip}; for SSH: labkit ssh --name {name} NODE",
+        "para un navegador: {first} {second}, la IP virtual {vip}; para SSH: labkit ssh --name {name} NODO",
+    )
+    return text.filled(**dict(zip(("first", "second", "vip"), pages, strict=True)), name=lab.name)
 
 
 def document(run: str, audited: Sequence[Audited], language: Language) -> dict[str, Any]:

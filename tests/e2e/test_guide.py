@@ -194,6 +194,16 @@ def test_by_hand_to_the_end(bare: Lab) -> None:
     assert {state for state, _ in checked(bare, 0).values()} == {"right"}
 
 
+def test_status_in_spanish(lab: Lab) -> None:
+    """`labkit status --lang es` has Spanish words for what the nodes say; its JSON is the same in both."""
+    spanish = run_cli("status", "--name", lab.name, "--lang", "es")
+    assert spanish.exit_code == 0
+    for words in ("dirección", "IP virtual aquí", "par activo (active)", "apache2 funciona", "perfil corrected"):
+        assert words in " ".join(spanish.stdout.split())
+    told = [run_cli("status", "--name", lab.name, "--json", "--lang", one).document for one in ("en", "es")]
+    assert told[0] == told[1]
+
+
 # Step by step
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 import labkit.guide
+from labkit.cli.show import in_words
+from labkit.cluster import NodeStatus
+from labkit.cluster.lab import SETTLED, STOPPING
 from labkit.errors import BadInput
 from labkit.guide import check
 from labkit.language import Text, choose, listed, same
@@ -83,3 +87,18 @@ def test_filling_and_listing() -> None:
     filled = Text("{n} and {other}", "{n} y {other}").filled(n=1, other=check.NOTHING)
     assert filled.within("es") == f"1 y {check.NOTHING.es}"
     assert listed([filled, same("x")]).en == f"1 and {check.NOTHING.en}, x"
+
+
+@pytest.mark.parametrize("resources", [*(word for pair in SETTLED.items() for word in pair), "transition", STOPPING])
+def test_a_nodes_state_in_spanish(resources: str) -> None:
+    """Whatever Heartbeat says of its resources stands in Spanish, with its own word behind."""
+    said = in_words(NodeStatus(True, True, resources, "active", vip=True, apache2=False)).within("es")
+    pattern = rf"heartbeat: recursos [\w ]+ \({resources}\), par activo \(active\), IP virtual aquí, apache2 detenido"
+    assert re.fullmatch(pattern, said), said
+
+
+def test_a_node_that_does_nothing_in_spanish() -> None:
+    """No container, no daemon, and a daemon that says nothing yet."""
+    assert in_words(NodeStatus(False)).within("es") == "no está en marcha"
+    assert "sin heartbeat" in in_words(NodeStatus(True)).within("es")
+    assert "recursos arrancando, par ?" in in_words(NodeStatus(True, True)).within("es")
