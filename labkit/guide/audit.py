@@ -19,7 +19,7 @@ from labkit.progress import Silent
 from labkit.spec import Profile, Spec
 from labkit.store import RunFolder
 
-AfterStep = Callable[[Profile, Step, Sequence[Typed]], None]
+StepDone = Callable[[Profile, Step, Sequence[Typed]], None]
 LAB = {"as-printed": "printed", "corrected": "corrected"}  # the end of a pair's name
 
 
@@ -39,7 +39,7 @@ def audit(
     options: lifecycle.Options,
     at_once: bool,
     folder: RunFolder,
-    after: AfterStep,
+    after: StepDone,
     heard: Callable[[Profile, Text], None],
 ) -> list[Audited]:
     """Audits a pair of each spec, which are removed afterwards, whatever happens.

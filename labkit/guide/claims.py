@@ -212,8 +212,8 @@ def _apache_stop(seen: Seen) -> Judgement:
         return _unseen(seen)
     outage_ms = trial["outage_ms"]
     before, after = trial["server_before"], trial["server_after"]
-    if before is None:
-        return Judgement("unknown", Text("nobody served before it", "nadie servía antes"), {"outage": None})
+    if before is None or (outage_ms is None and not _failed(trial)):
+        return Judgement("unknown", Text("the service was not measured", "el servicio no se midió"), {"outage": None})
     if outage_ms is None or after == before or after is None:
         text = Text(
             "nothing moved: {failed} requests to the VIP failed until apache2 was started by hand; the VIP belongs to"
@@ -221,9 +221,7 @@ def _apache_stop(seen: Seen) -> Judgement:
             "nada se movió: {failed} peticiones a la IP virtual fallaron hasta que apache2 se arrancó a mano; la IP"
             " virtual pertenece a {owners}",
         )
-        said = text.filled(
-            failed=trial["requests_failed"] - (trial["failback_requests_failed"] or 0), owners=_names(seen.moved_owners)
-        )
+        said = text.filled(failed=_failed(trial), owners=_names(seen.moved_owners))
         return _judged(False, said, outage=outage_ms)
     text = Text(
         "{after} serves instead of {before}, after {outage} without an answer",
@@ -273,14 +271,13 @@ def _few_seconds(seen: Seen) -> Judgement:
             outage=seconds(trial["outage_ms"])
             if trial["outage_ms"] is not None
             else Text("no answer until it was mended", "sin respuesta hasta repararlo"),
-            failed=trial["requests_failed"] - (trial["failback_requests_failed"] or 0),
+            failed=_failed(trial),
         )
         for fault, trial in trials.items()
         if trial is not None
     ]
     hurt = [one for one in trials.values() if one is not None]
-    if any(one["server_before"] is not None and (one["outage_ms"] is None or one["outage_ms"] > limit_ms)
-           for one in hurt):  # fmt: skip
+    if any(_too_long(one, limit_ms) for one in hurt):
         return _judged(False, listed(parts, same("; ")), **_named(outages_ms))
     if len(hurt) < len(trials) or any(one["outage_ms"] is None for one in hurt):
         return Judgement("unknown", listed([*parts, _unseen(seen).detail], same("; ")), _named(outages_ms))
@@ -292,13 +289,26 @@ def _few_seconds(seen: Seen) -> Judgement:
     return _judged(True, listed(parts, same("; ")), **_named(outages_ms))
 
 
+def _failed(trial: Mapping[str, Any]) -> int:
+    """Requests that failed before anything was healed."""
+    return int(trial["requests_failed"] - (trial["failback_requests_failed"] or 0))
+
+
+def _too_long(trial: Mapping[str, Any], limit_ms: float) -> bool:
+    """Whether the service was seen to be away for longer; that nothing was measured is no such thing."""
+    outage_ms = trial["outage_ms"]
+    if outage_ms is None:
+        return trial["server_before"] is not None and _failed(trial) > 0
+    return bool(outage_ms > limit_ms)
+
+
 def _named(outages_ms: Mapping[str, float | None]) -> dict[str, float | None]:
     return {fault.replace("-", "_"): ms for fault, ms in outages_ms.items()}
 
 
 def _maintenance(seen: Seen) -> Judgement:
     trial = seen.trials.get("standby")
-    if trial is None or trial["server_before"] is None:
+    if trial is None or trial["server_before"] is None or (trial["outage_ms"] is None and not _failed(trial)):
         return _unseen(seen)
     outage_ms, back_ms = trial["outage_ms"], trial["failback_outage_ms"]
     moved = trial["server_after"] not in (None, trial["server_before"])

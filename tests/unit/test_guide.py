@@ -179,6 +179,13 @@ def test_half_measured_is_unknown() -> None:
     assert (verdicts(of)["C8"], verdicts(of)["C9"]) == ("unknown", "unknown")
 
 
+def test_a_silent_probe_refutes_nothing() -> None:
+    """Neither an answer nor a failed request was seen: that is no outage, and nothing can be said."""
+    silent = {**trial(MASTER, None, None), "requests_failed": 0, "failback_requests_failed": 0}
+    told = verdicts(seen(trials=dict.fromkeys(("apache-stop", "node-kill", "standby"), silent)))
+    assert [told[number] for number in ("C5", "C8", "C9")] == ["unknown"] * 3
+
+
 def test_unknown_gives_way_to_a_different_outcome() -> None:
     """Exit code 1 says more than 2."""
     one, two, *_ = judge(seen())
