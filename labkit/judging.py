@@ -3,26 +3,30 @@
 The runner writes what happened; this reads it. Judging an old run again replaces its result and reports.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from labkit import checks, history, report
-from labkit.measure import result
+from labkit.measure import Assertion, result
 from labkit.store import RESULT, RunFolder
 from labkit.wire import CAPTURE, wire_events
 
 REPORT = "report.html"
 
 
-def judge(folder: RunFolder) -> dict[str, Any]:
+def judge(folder: RunFolder, asserted: Sequence[Assertion] = ()) -> dict[str, Any]:
     """Measures and judges a run, and writes result.json, report.html, report.md and junit.xml. Returns the result.
 
+    asserted: what else must hold; each counts as a check of its own.
     Raises BadInput, with file and line, for a history that cannot be read, and for a capture that is none.
     """
     events = history.read(folder.history)
     events += wire_events(folder.path / CAPTURE, events)
     document = result(events, run=str(folder.path))
     document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
+    for one in asserted:
+        document["checks"].append(asdict(checks.Judgement(one.text, *one.judge(document["summary"]))))
     folder.write_json(RESULT, document)
     folder.write(REPORT, report.render_html(document, events, folder.rendered()))
     folder.write("report.md", report.render_markdown(document, events))

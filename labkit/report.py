@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from labkit import plot
+from labkit.heartbeat.times import show_ms
 from labkit.history import Event, Trial, header, trials
 from labkit.measure import PHASES, TrialMeasures, measure_trial
 
@@ -53,7 +54,7 @@ def render_html(result: Result, events: Sequence[Event], files: Mapping[str, str
     account = _account(result, shown[1]) if shown else []
     medians_ms = {row["name"]: row["median_ms"] for row in account if row["median_ms"] is not None}
     waterfall = [plot.waterfall_svg(medians_ms, px) for px in widths_px]
-    template = _environment().get_template("report.html")
+    template = environment().get_template("report.html")
     return template.render(
         _context(result, run),
         shown=shown[1] if shown else None,
@@ -73,7 +74,7 @@ def render_markdown(result: Result, events: Sequence[Event]) -> str:
     context = _context(result, header(events))
     measures = shown[1] if shown else None
     account = _account(result, measures) if measures else []
-    return _environment().get_template("report.md").render(context, shown=measures, account=account)
+    return environment().get_template("report.md").render(context, shown=measures, account=account)
 
 
 def junit_xml(result: Result) -> str:
@@ -198,8 +199,9 @@ def _context(result: Result, run: Event) -> dict[str, Any]:
     return {"result": result, "run": run, "verdict": verdict(result), "headline": headline(result)}
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Where the texts of all pages come from, with what they need to show times."""
+    found = Environment(
         loader=PackageLoader("labkit"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
@@ -207,8 +209,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(duration=plot.duration, after=_after, cell=_cell, counts=_counts)
-    return environment
+    found.filters.update(duration=plot.duration, time=show_ms, after=_after, cell=_cell, counts=_counts)
+    return found
 
 
 def _pictures(svgs: Sequence[str]) -> list[Markup]:

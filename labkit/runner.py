@@ -35,12 +35,26 @@ STAY_MARGIN_S = 5.0  # how long beyond deadtime a service that is expected to st
 
 @dataclass(frozen=True)
 class Scenario:
-    """What to run. seed: draws each fault's instant relative to the heartbeat, so that trials sample the whole band."""
+    """What to run. seed: draws each fault's instant relative to the heartbeat, so that trials sample the whole band.
+
+    pair, pairs: where several labs share the trials, which of them this one is, from 1, and how many there are.
+    """
 
     fault: Fault
     trials: int = 1
     seed: int = 0
+    pair: int = 1
+    pairs: int = 1
     settings: Settings = field(default_factory=Settings)
+
+    @property
+    def numbers(self) -> range:
+        """The trials that this lab runs. They are dealt out like cards."""
+        return range(self.pair, self.trials + 1, self.pairs)
+
+    def random(self, number: int) -> random.Random:
+        """What a trial draws from: the same whichever lab runs it, and whatever trials came before."""
+        return random.Random(f"{self.seed}/{number}")
 
 
 def run(lab: Lab, scenario: Scenario, folder: RunFolder, watch: Watch, disposable: bool = False) -> None:
@@ -72,7 +86,6 @@ class _Run:
         self.watch = watch
         self.disposable = disposable
         self.trial: int | None = None
-        self.random = random.Random(scenario.seed)
         self.young_until_ns = 0
 
     def note(self, event: Event) -> None:
@@ -88,12 +101,11 @@ class _Run:
         capture = Capture(self.lab)
         agent = Agent(self.lab, self.scenario.settings, self.note)
         self.lab.clock = agent.now_ns
-        self.lab.random = self.random
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
             self.lab.restore()  # later trials find what the one before has restored
             self.grown_up("start", agent, followers)
-            for number in range(1, self.scenario.trials + 1):
+            for number in self.scenario.numbers:
                 self.one_trial(number, agent, followers)
         finally:
             self.trial = None
@@ -107,13 +119,14 @@ class _Run:
 
     def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
         lab = self.lab
+        lab.random = self.scenario.random(number)
         self.trial = number
         try:
             self.note({"event": "trial-start", "t_ns": agent.now_ns()})
             agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily")
             active = agent.seen.server
             assert active is not None
-            pause_until(now_ns() + int(self.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
+            pause_until(now_ns() + int(lab.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
             self.note({"event": "armed", "t_ns": agent.now_ns()})
             with self.struck(active) as bracket:
                 self.await_outcome(agent, bracket)
@@ -188,9 +201,11 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "fault": scenario.fault.name,
         "expects_move": expected.moves,
         "expects_dual_owner": expected.dual_owner,
+        "both_alive": expected.both_alive,
         "why": expected.why,
-        "trials": scenario.trials,
+        "trials": len(scenario.numbers),
         "seed": scenario.seed,
+        "pairs": scenario.pairs,
         **asdict(scenario.settings),
         "macs": {node: mac for mac, node in lab.macs().items()},
         "config": _digests(lab),

@@ -43,16 +43,27 @@ class RunFolder:
             raise BadInput(f"{path} is no run folder: it has no {HISTORY}; `labkit runs` lists those that are")
         return cls(path)
 
+    def part(self, name: str) -> "RunFolder":
+        """A run folder inside this one, for a share of the run. Raises NotAvailable if it cannot be written."""
+        path = self.path / name
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise NotAvailable(f"cannot make the folder {path}: {error.strerror}; use --runs FOLDER") from error
+        return RunFolder(path)
+
     @property
     def history(self) -> Path:
         return self.path / HISTORY
 
     def write(self, name: str, text: str | bytes) -> None:
-        """Writes one file, folders included. Raises NotAvailable where there is no room."""
+        """Writes one file, folders included, whole or not at all. Raises NotAvailable where there is no room."""
         path = self.path / name
+        unfinished = path.with_name(f".{path.name}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode() if isinstance(text, str) else text)
+            unfinished.write_bytes(text.encode() if isinstance(text, str) else text)
+            unfinished.replace(path)
         except OSError as error:
             raise NotAvailable(f"cannot write {path}: {error.strerror}") from error
 

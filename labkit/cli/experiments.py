@@ -1,6 +1,7 @@
 """Failover measured, and what became of it: lab, failover, runs, report, judge."""
 
 import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,9 @@ import typer
 from rich.console import Console
 
 from labkit import faults, runner
+from labkit.campaign.pairs import Pairs
 from labkit.cli.common import (
+    AssertOption,
     DeadtimeOption,
     FileOption,
     JsonOption,
@@ -19,6 +22,7 @@ from labkit.cli.common import (
     NameOption,
     PlatformOption,
     PortsOption,
+    Printed,
     ProfileOption,
     RunsOption,
     SubnetOption,
@@ -37,9 +41,12 @@ from labkit.cli.show import Timeline, findings, outcome
 from labkit.cluster import Lab, doctor, lifecycle
 from labkit.cluster.look import look
 from labkit.engine import Engine
-from labkit.errors import LabkitError, NotAvailable
+from labkit.errors import BadInput, LabkitError, NotAvailable
+from labkit.history import Event
 from labkit.judging import REPORT, judge
+from labkit.measure import Assertion
 from labkit.report import headline, verdict
+from labkit.spec import Spec
 from labkit.store import RunFolder, runs
 
 GUIDE_SCENE = "apache-stop"
@@ -55,17 +62,29 @@ RunArgument = Annotated[Path, typer.Argument(help="A run's folder; `labkit runs`
 RUNS = Path("runs")
 
 
-def _measure(lab: Lab, scenario: runner.Scenario, root: Path, console: Console, disposable: bool) -> dict[str, Any]:
-    """One run with its timeline on the console, judged. Whatever happens, what was measured is judged, too."""
+def _measure(
+    lab: Lab,
+    scenario: runner.Scenario,
+    root: Path,
+    console: Console,
+    disposable: bool,
+    asserted: Sequence[Assertion] = (),
+) -> dict[str, Any]:
+    """One run with its timeline on the console, judged."""
     timeline = Timeline(console, scenario.trials, lab.macs())
     folder = RunFolder.create(root, scenario.fault.name)
+    return _judged(folder, lambda: runner.run(lab, scenario, folder, timeline.watch, disposable), asserted)
+
+
+def _judged(folder: RunFolder, run: Callable[[], None], asserted: Sequence[Assertion]) -> dict[str, Any]:
+    """The result of a run. Whatever happens, what was measured is judged, too."""
     try:
-        runner.run(lab, scenario, folder, timeline.watch, disposable)
+        run()
     except BaseException:
         with suppress(LabkitError):  # the first trouble is the one to tell
-            judge(folder)
+            judge(folder, asserted)
         raise
-    return judge(folder)
+    return judge(folder, asserted)
 
 
 def failover(
@@ -82,6 +101,8 @@ def failover(
     ports: PortsOption = None,
     least: LeastOption = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab up that this command starts.")] = False,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=32, help="So many pairs share the trials.")] = 1,
+    asserted: AssertOption = None,
     root: RunsOption = RUNS,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,17 +113,45 @@ def failover(
     Example: labkit failover --fault node-kill --trials 5 --keepalive 200ms --deadtime 1
     """
     scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
+    assertions = [Assertion.parse(text) for text in asserted or ()]
+    if parallel > 1 and keep:
+        raise BadInput("--keep and --parallel do not go together: pairs of a parallel run are always removed")
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
     options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
     console = err if as_json else out
-    with progress(as_json) as shown, lab_for(engine, spec, options, shown, keep) as (lab, disposable):
-        result = _measure(lab, scenario, root, console, disposable)
+    with progress(as_json) as shown:
+        if parallel > 1:
+            result = _shared(engine, spec, scenario, parallel, root, shown, assertions)
+        else:
+            with lab_for(engine, spec, options, shown, keep) as (lab, disposable):
+                result = _measure(lab, scenario, root, console, disposable, assertions)
     if as_json:
         answer(result)
     else:
         outcome(out, result, f"{result['run']}/{REPORT}")
     leave(verdict(result))
+
+
+def _shared(
+    engine: Engine,
+    spec: Spec,
+    scenario: runner.Scenario,
+    parallel: int,
+    root: Path,
+    shown: Printed,
+    asserted: Sequence[Assertion],
+) -> dict[str, Any]:
+    """One run whose trials several pairs share."""
+
+    def watch(event: Event) -> None:
+        if event["event"] == "trial-end":
+            shown.step(f"trial {event['trial']} of {scenario.trials} is done")
+
+    with Pairs(engine, spec, parallel, shown) as pairs:
+        folder = RunFolder.create(root, scenario.fault.name)
+        shown.step(f"starting {min(parallel, scenario.trials)} pairs, {', '.join(pairs.names)}")
+        return _judged(folder, lambda: pairs.run(spec, scenario, folder, watch), asserted)
 
 
 def lab(
@@ -184,13 +233,13 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
     leave(verdict(result))
 
 
-def judge_again(run: RunArgument, as_json: JsonOption = False) -> None:
+def judge_again(run: RunArgument, asserted: AssertOption = None, as_json: JsonOption = False) -> None:
     """Measures and judges a stored run again, from its history alone: neither the lab nor Docker is needed.
 
     Example: labkit judge runs/20260102T030405Z-node-kill-1a2b
     """
     folder = RunFolder.open(run)
-    result = judge(folder)
+    result = judge(folder, [Assertion.parse(text) for text in asserted or ()])
     if as_json:
         answer(result)
     else:

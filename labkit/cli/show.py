@@ -1,6 +1,6 @@
 """What a person sees of a run: the timeline while it happens, and the table at its end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -160,7 +160,14 @@ def trials(result: dict[str, Any]) -> Table:
         ]
         failback = result["summary"]["failback_outage_ms"]["median"]
         table.add_row("median", *map(duration, medians), duration(failback), "", "")
+        table.add_row("95 %", interval(result["summary"]["outage_ms"]), *[""] * 6)
     return table
+
+
+def interval(summary: Mapping[str, Any]) -> str:
+    """The interval of a median, or a dash where so few trials have none."""
+    ends_ms = summary["ci95"]
+    return f"{duration(ends_ms[0])} to {duration(ends_ms[1])}" if ends_ms else "-"
 
 
 def _conditions(result: dict[str, Any]) -> str:

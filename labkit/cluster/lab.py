@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from labkit.cluster import damage
 from labkit.engine import Container, Done, Engine, create
@@ -13,6 +14,8 @@ from labkit.heartbeat import commands
 from labkit.render import MONITRC
 from labkit.spec import Spec
 from labkit.timing import wait_until
+
+T = TypeVar("T")
 
 STAMPED = "/usr/lib/labkit/stamped"
 # What `cl_status rscstatus` says when nothing is moving, and what the peer says then: each one's `local` is the other's
@@ -23,10 +26,22 @@ SETTLED = {"all": "none", "none": "all", "local": "local", "foreign": "foreign"}
 STOPPING = "stopping"
 LIFE = f"grep -E 'Heartbeat shutdown in progress|Configuration validated' {commands.SYSLOG} | tail -n 1"
 MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
+# $1: how often each address is asked at most; then the addresses.
+GET_EACH = """
+tries=$1; shift
+for address; do
+    left=$tries
+    until curl -sf -m 1 -o /dev/null "http://$address/"; do
+        left=$((left - 1)); [ $left -gt 0 ] || exit 1
+        sleep 0.05
+    done
+done
+"""
 SECRET = re.compile(r"^(\d+\s+(?:sha1|md5)\s+).+$", re.MULTILINE)
 CORRECTED = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS, MONITRC)
 CONFIGURATION = {"corrected": CORRECTED, "as-printed": CORRECTED[:-1]}
 PACKAGES = ("heartbeat", "cluster-glue", "resource-agents", "apache2", "monit", "rsyslog", "iproute2")
+ASK_AGAIN_S = 20.0  # a hand-over takes 2 s, and on a very busy machine some more
 CALM_S = 60.0  # longest wait for a state that Heartbeat reaches by itself: twice its init script's own longest wait
 
 
@@ -171,16 +186,15 @@ class Lab:
         return NodeStatus(running=True, **told)
 
     def statuses(self) -> dict[str, NodeStatus]:
-        return {name: self.status(name) for name in self.nodes}
+        """What all nodes say, asked at once."""
+        return dict(zip(self.nodes, self._each(self.status), strict=True))
 
-    def answers(self, address: str, tries: int = 1) -> bool:
-        """Whether a page comes from there, asked by the client until it does, at most so many times.
+    def answers(self, *addresses: str, tries: int = 1) -> bool:
+        """Whether a page comes from each address, asked by the client until it does, at most so many times.
 
-        Many tries in one command, because starting a command in a container costs far more than a request.
+        All in one command, because starting a command in a container costs far more than a request.
         """
-        get = f"curl -sf -m 1 -o /dev/null http://{address}/"
-        script = f"for _ in $(seq {tries}); do {get} && exit 0; sleep 0.05; done; exit 1"
-        return self.client.run("sh", "-c", script).exit_code == 0
+        return self.client.run("sh", "-c", GET_EACH, "get", str(tries), *addresses).exit_code == 0
 
     def macs(self) -> dict[str, str]:
         """MAC address -> node, of the nodes that run."""
@@ -232,21 +246,34 @@ class Lab:
 
     # Waiting
 
-    def await_nodes(self, done: Callable[[dict[str, NodeStatus]], bool], what: str, timeout_s: float = CALM_S) -> None:
-        """Waits for a state of the nodes. Raises Unsettled on time-out and at once if a node died."""
+    def await_nodes(
+        self, done: Callable[[dict[str, NodeStatus]], bool], what: str, timeout_s: float = CALM_S
+    ) -> dict[str, NodeStatus]:
+        """Waits for a state of the nodes, and returns it. Raises Unsettled on time-out and at once if a node died."""
 
         def look() -> dict[str, NodeStatus]:
-            self._nobody_died(what)
-            return self.statuses()
+            found = self.statuses()
+            if not all(status.running for status in found.values()):
+                self._nobody_died(what)
+            return found
 
-        wait_until(look, done, timeout_s, what, self.tails)
+        return wait_until(look, done, timeout_s, what, self.tails)
 
     def await_page(self, address: str, what: str, timeout_s: float = CALM_S) -> None:
         """Waits until the client gets a page from an address. Raises Unsettled on time-out, at once if a node died."""
+        self._await_answers([address], what, timeout_s)
 
+    def await_pages(self) -> None:
+        """Waits until the VIP and each node's own address give a page."""
+        own = [str(node.address) for node in self.spec.nodes.values()]
+        self._await_answers([self.vip, *own], "the VIP and both nodes serve their pages", CALM_S)
+
+    def _await_answers(self, addresses: list[str], what: str, timeout_s: float) -> None:
         def look() -> bool:
-            self._nobody_died(what)
-            return self.answers(address, tries=10)
+            answered = self.answers(*addresses, tries=10)
+            if not answered:
+                self._nobody_died(what)
+            return answered
 
         wait_until(look, bool, timeout_s, what, self.tails)
 
@@ -256,48 +283,62 @@ class Lab:
         if dead:
             raise Unsettled(f"{' and '.join(dead)} stopped while waiting until {what}\n{self.tails()}")
 
+    def _each(self, act: Callable[[str], T]) -> list[T]:
+        """What an act gives for each node, done at once: most of its time is the engine's."""
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            return list(pool.map(act, self.nodes))
+
     # Back to the starting state
 
-    def restore(self) -> None:
+    def restore(self, patience_s: float = CALM_S) -> None:
         """Brings the lab to its starting state, whatever a fault did to it: both nodes run and serve their pages, and
-        the preferred node has the VIP. Harmless when it is there already."""
-        for name, container in self.nodes.items():
-            container.limit_cpus(**create.cpu_limit(self.engine, self.spec.limits.cpus))
-            if container.state() != "running":
-                self.start(name)
-            damage.mend(container)
-        self._start_services()
-        self._settle()
-        preferred = self.spec.preferred
-        if self.spec.profile == "corrected" and not self.status(preferred).vip:
-            self.act(preferred, commands.HB_TAKEOVER)
-            self.await_nodes(
-                lambda now: now[preferred].vip and settled(now),
-                f"the VIP is back on {preferred}",
-            )
-        self._start_services()  # giving resources back stops apache2 on the node that gave them
-        self.await_page(self.vip, "the VIP answers")
-        self.await_own_pages()
+        the preferred node has the VIP. Harmless when it is there already.
 
-    def _settle(self) -> None:
-        """Waits until the nodes are settled, and restarts both daemons if they are not by then: configured as printed,
-        they can disagree for good about who holds what."""
+        patience_s: how long the nodes may take to settle by themselves, before Heartbeat is restarted on both.
+        """
+        self._each(self._mend)
+        now = self._settle(patience_s)
+        preferred = self.spec.preferred
+        if self.spec.profile == "corrected" and not now[preferred].vip:
+            now = self._take_home()
+        for name in self.nodes:
+            if not now[name].apache2:  # giving resources back stops it on the node that gave them
+                self.act(name, commands.APACHE_INIT, "start")
+        self.await_pages()
+
+    def _mend(self, name: str) -> None:
+        """The node runs, unharmed, and so does Heartbeat."""
+        container = self.nodes[name]
+        container.limit_cpus(**create.cpu_limit(self.engine, self.spec.limits.cpus))
+        if container.state() != "running":
+            self.start(name)
+        damage.mend(container)
+        if not self._await_daemon(name).heartbeat:
+            self.act(name, commands.HEARTBEAT_INIT, "start")
+
+    def _take_home(self) -> dict[str, NodeStatus]:
+        """The preferred node takes everything. A request that comes too early is ignored, and sometimes one is lost."""
+        preferred = self.spec.preferred
+
+        def asked(patience_s: float) -> dict[str, NodeStatus]:
+            self.act(preferred, commands.HB_TAKEOVER)
+            what = f"the VIP is back on {preferred}"
+            return self.await_nodes(lambda now: now[preferred].vip and settled(now), what, patience_s)
+
+        try:
+            return asked(ASK_AGAIN_S)
+        except Unsettled:
+            return asked(CALM_S)
+
+    def _settle(self, patience_s: float) -> dict[str, NodeStatus]:
+        """Waits until the nodes are settled. Configured as printed, they can disagree for good about who holds what."""
         what = "both nodes are settled"
         try:
-            self.await_nodes(settled, what)
+            return self.await_nodes(settled, what, patience_s)
         except Unsettled:
-            for order in ("stop", "start"):
-                for name in self.nodes:
-                    self.act(name, commands.HEARTBEAT_INIT, order)
-            self.await_nodes(settled, f"{what} after a restart of Heartbeat")
-
-    def _start_services(self) -> None:
-        for name in self.nodes:
-            status = self._await_daemon(name)
-            if not status.heartbeat:
-                self.act(name, commands.HEARTBEAT_INIT, "start")
-            if not status.apache2:
-                self.act(name, commands.APACHE_INIT, "start")
+            self._each(lambda name: self.act(name, commands.HEARTBEAT_INIT, "stop"))
+            self._each(lambda name: self.act(name, commands.HEARTBEAT_INIT, "start"))
+            return self.await_nodes(settled, f"{what} after a restart of Heartbeat")
 
     def _await_daemon(self, node: str) -> NodeStatus:
         """Waits until Heartbeat is at work on a node, or gone. One on its way out may be about to start again by
@@ -309,11 +350,6 @@ class Lab:
 
         what = f"Heartbeat on {node} is at work or gone"
         return wait_until(lambda: self.status(node), clear, CALM_S, what, self.tails)
-
-    def await_own_pages(self) -> None:
-        """Waits until each node's own address gives a page."""
-        for name, node in self.spec.nodes.items():
-            self.await_page(str(node.address), f"{name} serves its own page")
 
 
 def joined(statuses: dict[str, NodeStatus]) -> bool:

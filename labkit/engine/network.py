@@ -7,7 +7,7 @@ that the user needs nothing but the engine. Each carries the alias `labkit=<lab>
 import hashlib
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import docker
 import docker.errors
@@ -90,11 +90,16 @@ def taken_subnets(engine: Engine) -> dict[ipaddress.IPv4Network, str]:
 
 def free_subnet(engine: Engine, wanted: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
     """The wanted subnet if it is free, otherwise the next free one of its size in 172.23.0.0/16."""
+    return next(free_subnets(engine, wanted))
+
+
+def free_subnets(engine: Engine, wanted: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4Network]:
+    """The subnets that are free now, the wanted one first. Raises NotAvailable after the last one."""
     taken = taken_subnets(engine)
     pool = ipaddress.ip_network("172.23.0.0/16")
-    for subnet in (wanted, *pool.subnets(new_prefix=wanted.prefixlen)):
+    for subnet in dict.fromkeys((wanted, *pool.subnets(new_prefix=wanted.prefixlen))):
         if isinstance(subnet, ipaddress.IPv4Network) and not any(subnet.overlaps(other) for other in taken):
-            return subnet
+            yield subnet
     raise NotAvailable(f"no free /{wanted.prefixlen} is left in {pool}; remove networks that nobody needs")
 
 

@@ -52,6 +52,7 @@ def expect(spec: Spec) -> Expectation:
     return Expectation(
         moves=False,
         outage_ms=(0.0, 0.0),
+        both_alive=True,
         why="Heartbeat watches its peer and not its own disk, and neither it nor apache2 needs room in order to go on",
     )
 

@@ -32,6 +32,7 @@ def expect(spec: Spec, *, share: float = SHARE) -> Expectation:
     return Expectation(
         moves=False,
         outage_ms=(0.0, 0.0),
+        both_alive=True,
         why=f"it takes a whole deadtime without a heartbeat, each of which is sent {MEDIA} times: {rate:.1g} false"
         " failovers an hour are due",
     )

@@ -102,19 +102,24 @@ class Canvas:
         self.axes.plot(seconds, [y_px, y_px], color=INK, alpha=alpha, linewidth=width_px, zorder=zorder)
 
     def svg(self, name: str, title: str) -> str:
-        """The picture as an <svg> element for a page: with proportions but no size, and ids that begin with `name`."""
-        text = io.StringIO()
-        self.figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-        svg = text.getvalue().replace(INK, "currentColor")
-        for pattern, instead in (
-            (r"^.*?(?=<svg)", ""),  # the XML prologue
-            (r"<style.*?</style>", ""),  # would hold for the whole page
-            (r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', rf'\1 role="img" aria-label="{title}"'),
-            (r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-"),
-            (r"(font:[^;\"]*?\d+px) [^;\"]*", r"\g<1> system-ui, sans-serif"),
-        ):
-            svg = re.sub(pattern, instead, svg, flags=re.DOTALL)
-        return svg
+        """The drawing as `picture` gives it."""
+        return picture(self.figure, name, title)
+
+
+def picture(figure: "Figure", name: str, title: str) -> str:
+    """A drawing as an <svg> element for a page: with proportions but no size, and ids that begin with `name`."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    svg = text.getvalue().replace(INK, "currentColor")
+    for pattern, instead in (
+        (r"^.*?(?=<svg)", ""),  # the XML prologue
+        (r"<style.*?</style>", ""),  # would hold for the whole page
+        (r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', rf'\1 role="img" aria-label="{title}"'),
+        (r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-"),
+        (r"(font:[^;\"]*?\d+px) [^;\"]*", r"\g<1> system-ui, sans-serif"),
+    ):
+        svg = re.sub(pattern, instead, svg, flags=re.DOTALL)
+    return svg
 
 
 @contextmanager

@@ -127,6 +127,14 @@ def test_the_run_folder_is_complete(run: Run, fault: str) -> None:
     assert "<svg" in (path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("fault", ["cpu-starve", "loss"])
+def test_false_failovers_are_counted(run: Run, fault: str) -> None:
+    """Where both nodes are alive, each declaration of death is a false one: the starved node's, and none for a loss."""
+    rate = run.result["false_failovers"]
+    assert (rate["seen"] > 0) == (fault == "cpu-starve")
+    assert rate["watched_s"] > 0
+
+
 @EACH
 def test_every_result_is_valid(run: Run) -> None:
     """Whatever the fault does, its result keeps to the published schema."""

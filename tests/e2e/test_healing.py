@@ -99,6 +99,18 @@ def test_up_mends_a_lab_that_is_up_and_broken(lab: Lab) -> None:
     await_whole(lab)
 
 
+def test_daemons_that_do_not_settle_are_restarted(lab: Lab) -> None:
+    """Nodes that are not settled when patience ends get fresh daemons, and are whole with them."""
+    _, second = lab.nodes
+    before = [node.must("pgrep", "-o", "-x", commands.HEARTBEAT_PROCESS) for node in lab.nodes.values()]
+    lab.act(second, commands.HEARTBEAT_INIT, "stop")
+    lab.act(second, commands.HEARTBEAT_INIT, "start")
+    lab.restore(patience_s=0)
+    await_whole(lab)
+    after = [node.must("pgrep", "-o", "-x", commands.HEARTBEAT_PROCESS) for node in lab.nodes.values()]
+    assert [new for old, new in zip(before, after, strict=True) if new == old] == []
+
+
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> faults.Fault:
     """The fault that docs/faults.md shows, put where faults are found."""

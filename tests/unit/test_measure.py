@@ -351,8 +351,9 @@ def test_a_summary_tells_how_many_were_missed() -> None:
 
 def test_a_summary_of_one_or_none() -> None:
     """A single value is all of its figures; without values there are none."""
-    assert asdict(summarize([7.0])) == {"n": 1, "missed": 0, "median": 7.0, "min": 7.0, "max": 7.0, "p95": 7.0}
-    nothing = {"n": 0, "missed": 2, "median": None, "min": None, "max": None, "p95": None}
+    one = {"n": 1, "missed": 0, "median": 7.0, "min": 7.0, "max": 7.0, "p95": 7.0, "ci95": None}
+    assert asdict(summarize([7.0])) == one
+    nothing = {"n": 0, "missed": 2, "median": None, "min": None, "max": None, "p95": None, "ci95": None}
     assert asdict(summarize([None, None])) == nothing
 
 
@@ -374,16 +375,22 @@ def test_the_answer_is_the_documented_one() -> None:
     answer = result([run_event(2), *failover(1), *failover(2, 1700)], "runs/one")
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert list(answer) == [
-        "run", "platform", "network", "profile", "fault", "timing", "trials", "summary", "predicted", "checks"
+        "run", "platform", "network", "profile", "fault", "timing", "trials", "summary", "predicted",
+        "false_failovers", "checks"
     ]  # fmt: skip
     assert (answer["run"], answer["platform"], answer["fault"]) == ("runs/one", "debian-12", "node-kill")
     assert answer["timing"] == {"keepalive_ms": 200.0, "deadtime_ms": 1000.0}
     assert answer["predicted"] == {"outage_ms": [900.0, 1900.0]}
     assert answer["summary"]["outage_ms"] == {
-        "n": 2, "missed": 0, "median": 1600.0, "min": 1500.0, "max": 1700.0, "p95": 1690.0
+        "n": 2, "missed": 0, "median": 1600.0, "min": 1500.0, "max": 1700.0, "p95": 1690.0, "ci95": None
     }  # fmt: skip
     assert [trial["number"] for trial in answer["trials"]] == [1, 2]
     assert answer["checks"] == []
+    assert answer["false_failovers"] is None  # a node was killed
+    rate = result([run_event(fault="loss", both_alive=True), *no_op()])["false_failovers"]
+    assert (rate["seen"], rate["per_hour"]) == (0, 0)
+    assert rate["watched_s"] > 0
+    assert rate["per_hour_at_most"] > 0
 
 
 def test_nothing_predicted_is_null() -> None:

@@ -32,7 +32,7 @@ RANKS: dict[str, float] = {
         9: "plot",
         9.5: "report",
         9.8: "judging",
-        10: "guide exercise",
+        10: "guide exercise campaign",
         11: "cli",
         11.5: "__main__",
     }.items()

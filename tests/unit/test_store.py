@@ -65,6 +65,15 @@ def test_write_that_fails_names_the_file(run: RunFolder) -> None:
         run.write("taken/file", "")
 
 
+def test_write_that_fails_leaves_what_was_there(run: RunFolder) -> None:
+    """A file is written whole or not at all: half a result, or half a sweep, would be worse than the one before."""
+    run.write(store.RESULT, "before")
+    (run.path / f".{store.RESULT}.part").mkdir()
+    with pytest.raises(NotAvailable, match=r"cannot write .*result\.json"):
+        run.write(store.RESULT, "after")
+    assert (run.path / store.RESULT).read_text() == "before"
+
+
 def test_json_is_readable_by_people_and_machines(run: RunFolder) -> None:
     """A document is stored indented, unescaped and ended by a newline, and reads back as it was."""
     document = {"run": "año", "outage_ms": None, "trials": [1, 2.5]}

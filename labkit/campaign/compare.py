@@ -1,0 +1,74 @@
+"""Whether one run is slower than another. Pure, from their results and headers."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from labkit.errors import BadInput
+from labkit.history import Event
+from labkit.measure import Difference, difference
+
+Result = Mapping[str, Any]
+Finding = Literal["slower", "faster", "no different", "unknown"]
+
+SAME = ("fault", "profile")  # what must be the same for a comparison to mean anything
+NOTED = ("platform", "network")
+FACTS = ("packages", "images", "host", "grant", "cadence_ms", "limit_ms", "labkit", "pairs")
+
+
+def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = False) -> dict[str, Any]:
+    """What `labkit compare --json` answers. Each run as its result and the header of its history.
+
+    Raises BadInput for runs of different faults or profiles, unless asked to compare them anyway.
+    """
+    (one, one_head), (other, other_head) = a, b
+    unlike = [_unlike(name, one[name], other[name]) for name in SAME if one[name] != other[name]]
+    if unlike and not anyway:
+        raise BadInput(f"the runs do not answer the same question: {'; '.join(unlike)}; use --anyway if that is meant")
+    warnings = unlike + [_unlike(name, one[name], other[name]) for name in NOTED if one[name] != other[name]]
+    for name in FACTS:
+        warnings += _facts(name, one_head.get(name), other_head.get(name))
+    shift = difference(_outages(one), _outages(other))
+    return {
+        "a": _side(one),
+        "b": _side(other),
+        "b_is": finding(shift),
+        "difference_ms": {"median": _rounded(shift.median), "ci95": shift.ci95 and [*map(_rounded, shift.ci95)]},
+        "probability_b_slower": _rounded(shift.probability),
+        "warnings": warnings,
+    }
+
+
+def finding(shift: Difference) -> Finding:
+    """What an interval says: it is on one side of 0, or on both; unknown where so few trials have no interval."""
+    if shift.ci95 is None:
+        return "unknown"
+    low, high = shift.ci95
+    return "slower" if low > 0 else "faster" if high < 0 else "no different"
+
+
+def _side(result: Result) -> dict[str, Any]:
+    return {name: result[name] for name in ("run", "fault", "profile", "platform", "network", "timing", "summary")}
+
+
+def _outages(result: Result) -> list[float | None]:
+    return [trial["outage_ms"] for trial in result["trials"]]
+
+
+def _facts(name: str, one: Any, other: Any) -> list[str]:
+    """Where two facts differ, by their parts if they have parts."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        parts = sorted({*one, *other})
+        return [
+            _unlike(f"{name} {part}", one.get(part), other.get(part))
+            for part in parts
+            if one.get(part) != other.get(part)
+        ]
+    return [_unlike(name, one, other)] if one != other else []
+
+
+def _unlike(name: str, one: object, other: object) -> str:
+    return f"{name}: {one} and {other}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
