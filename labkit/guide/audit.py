@@ -47,18 +47,24 @@ def audit(
     at_once: all pairs at the same time. after: told each step that is done, and may wait. heard: told what goes on.
     Raises LabkitError if a pair cannot be had; what goes wrong on a pair that is up is a claim that cannot be judged.
     """
-    stopped = threading.Event()
+    stopped, turn = threading.Event(), threading.Lock()
 
     def one(spec: Spec) -> Audited:
-        def done(step: Step, typed: Sequence[Typed]) -> None:
+        def go_on() -> None:
             if stopped.is_set():
                 raise NotAvailable("another pair's audit has ended early")
+
+        def done(step: Step, typed: Sequence[Typed]) -> None:
+            go_on()
             after(spec.profile, step, typed)
 
-        lifecycle.remove(engine, spec.name, Silent())
         try:
-            heard(spec.profile, Text("starting a pair without configuration", "arrancando una pareja sin configurar"))
-            lab = lifecycle.up(engine, spec, options, Silent()).lab
+            with turn:  # in order: the first pair has the guide's own addresses, if they are free
+                go_on()
+                starting = Text("starting a pair without configuration", "arrancando una pareja sin configurar")
+                heard(spec.profile, starting)
+                lifecycle.remove(engine, spec.name, Silent())
+                lab = lifecycle.up(engine, spec, options, Silent()).lab
             heard(spec.profile, _where(lab))
             about = {"profile": spec.profile, "platform": lab.platform, "network": lab.network, "images": lab.images(),
                      "packages": lab.packages(), "spec": lab.spec.model_dump(mode="json")}  # fmt: skip
