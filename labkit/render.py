@@ -48,8 +48,8 @@ def _replace(text: str, line: str, new: str) -> str:
     return changed
 
 
-def ha_cf(spec: Spec, sample: str, node: str) -> str:
-    """Step S6 of the guide. The nodes' files differ only in the peer's address on the ucast line."""
+def ha_cf_edits(spec: Spec, node: str) -> dict[str, str]:
+    """Step S6 of the guide: line of the sample -> what stands in its place, which may be more than one line."""
     nic = spec.network.interface
     timing = spec.timing
     peer = spec.nodes[spec.peer_of(node)].address
@@ -77,7 +77,12 @@ def ha_cf(spec: Spec, sample: str, node: str) -> str:
     if not as_printed:
         # Realtime priority and locked memory are refused in most containers and would only fill the log.
         edits["#realtime off"] = "realtime off"
-    for line, new in edits.items():
+    return edits
+
+
+def ha_cf(spec: Spec, sample: str, node: str) -> str:
+    """Step S6 done. The nodes' files differ only in the peer's address on the ucast line."""
+    for line, new in ha_cf_edits(spec, node).items():
         sample = _replace(sample, line, new)
     return sample
 

@@ -1,7 +1,8 @@
 """The command line: arguments, printing and exit codes; nothing else prints or exits. Rank 11.
 
 common: what all commands share. labs: the lab by hand. faults: the catalogue, and faults by hand. experiments: failover
-and what became of it. campaigns: many runs with one question. show: tables and the timeline while it happens.
+and what became of it. campaigns: many runs with one question. guide: the guide put to the test. show: tables and the
+timeline while it happens.
 """
 
 import signal
@@ -11,7 +12,7 @@ from typing import Any
 
 import typer
 
-from labkit.cli import campaigns, experiments, faults, labs
+from labkit.cli import campaigns, experiments, faults, guide, labs
 from labkit.cli.common import INTERRUPTED, complain
 from labkit.errors import BadInput, LabkitError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 experiments.register(app)
 campaigns.register(app)
 faults.register(app)
+guide.register(app)
 labs.register(app)
 
 

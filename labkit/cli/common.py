@@ -53,6 +53,7 @@ SubnetOption = Annotated[str | None, typer.Option("--subnet", help="One of the s
 PortsOption = Annotated[str | None, typer.Option("--ports", help="auto takes free ports.")]
 LeastOption = Annotated[bool, typer.Option("--least-privilege", help="The smallest set of capabilities that works.")]
 MirrorOption = Annotated[str, typer.Option("--mirror", help="Package archive to use in place of the distribution's.")]
+LangOption = Annotated[str | None, typer.Option("--lang", help="en or es. Default: that of the locale.")]
 AssertOption = Annotated[
     list[str] | None,
     typer.Option("--assert", help="What must hold, such as 'outage.p95 < 6s'; may be given more than once."),

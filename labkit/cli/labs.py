@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,6 +16,7 @@ from labkit.cli.common import (
     FileOption,
     JsonOption,
     KeepaliveOption,
+    LangOption,
     LeastOption,
     MirrorOption,
     NameOption,
@@ -31,16 +32,26 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import findings, markup
+from labkit.cli.show import findings, in_words, markup
 from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
 from labkit.engine import Engine, grants, images
 from labkit.errors import NotAvailable
+from labkit.language import Language, Text, choose, listed, same
 from labkit.resources import compose_dir
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
+AND = Text(" and ", " y ")
+NOBODY = Text("nobody answers", "nadie responde")
+VIP_PAGE = Text("the VIP's page", "la página de la IP virtual")
+CONDITIONS = Text(
+    "{platform}, {profile} profile, {network} network {subnet}, {privileges} privileges, {cpus} CPUs and {memory} MiB a"
+    " node",
+    "{platform}, perfil {profile}, red {network} {subnet}, privilegios {privileges}, {cpus} CPU y {memory} MiB por"
+    " nodo",
+)
 UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
 
 
@@ -123,10 +134,10 @@ def up(
         return
     for milestone, ms in start.milestones_ms.items():
         out.print(f"{milestone} after {ms / 1000:.1f} s")
-    _print_status(start.lab)
+    _print_status(start.lab, choose(None, os.environ))
 
 
-def _status(lab: Lab) -> dict[str, object]:
+def _status(lab: Lab) -> dict[str, Any]:
     published = lab.gateway.published()
     return {
         "name": lab.name,
@@ -146,36 +157,39 @@ def _status(lab: Lab) -> dict[str, object]:
     }
 
 
-def _print_status(lab: Lab) -> None:
+def _print_status(lab: Lab, language: Language) -> None:
     known = _status(lab)
     table = Table(box=None, pad_edge=False)
-    for column in ("node", "address", "state"):
-        table.add_column(column, overflow="fold")
+    for column in (Text("node", "nodo"), Text("address", "dirección"), Text("state", "estado")):
+        table.add_column(column.within(language), overflow="fold")
     for name, status in lab.statuses().items():
-        table.add_row(name, str(lab.spec.nodes[name].address), str(status))
+        table.add_row(name, str(lab.spec.nodes[name].address), in_words(status).within(language))
     out.print(table)
-    out.print(f"VIP {lab.vip}: {' and '.join(lab.owners()) or 'nobody answers'}")
+    there = known["vip_owners"]
+    owners = listed([same(owner) for owner in there], AND) if there else NOBODY
     out.print(
-        f"{known['platform']}, {known['profile']} profile, {known['network']} network {known['subnet']},"
-        f" {known['privileges']} privileges, {lab.spec.limits.cpus:g} CPUs and {lab.spec.limits.memory_mib} MiB a node"
+        Text("VIP {vip}: {owners}", "IP virtual {vip}: {owners}").filled(vip=lab.vip, owners=owners).within(language)
     )
+    limits = {"cpus": f"{lab.spec.limits.cpus:g}", "memory": lab.spec.limits.memory_mib}
+    out.print(CONDITIONS.filled(**known, **limits).within(language))
     ports = lab.gateway.published()
-    pages = (("vip_http", "the VIP's page"), *zip(("first_http", "second_http"), lab.nodes, strict=True))
+    pages = (("vip_http", VIP_PAGE.within(language)), *zip(("first_http", "second_http"), lab.nodes, strict=True))
     for port, what in pages:
         out.print(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
     out.print(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
 
 
-def status(name: UpName = "lab", as_json: JsonOption = False) -> None:
+def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
     """The pair as it is: each node's state, who has the VIP, ports.
 
     Example: labkit status --json
     """
+    language = choose(lang, os.environ)
     lab = lifecycle.require(Engine.connect(), name)
     if as_json:
         answer(_status(lab))
     else:
-        _print_status(lab)
+        _print_status(lab, language)
 
 
 def check(name: UpName = "lab", as_json: JsonOption = False) -> None:

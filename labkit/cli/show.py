@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from labkit.cluster import NodeStatus
 from labkit.history import Event
+from labkit.language import Text
 from labkit.plot import duration
 from labkit.report import headline
 from labkit.timing import MS
@@ -97,6 +99,36 @@ class Timeline:
             return
         after_ms = (t_ns - self._zero_ns) / MS
         self._console.print(f"  {after_ms:+10.1f} ms  {text}", no_wrap=True, overflow="ellipsis", crop=True)
+
+
+RESOURCES = {  # what `cl_status rscstatus` says, and `stopping`
+    "none": "ninguno",
+    "local": "los suyos",
+    "foreign": "los ajenos",
+    "all": "todos",
+    "transition": "en transición",
+    "stopping": "deteniéndose",
+}
+PEER = {"active": "activo", "dead": "muerto", "up": "arriba", "joining": "uniéndose", "init": "arrancando"}
+
+
+def in_words(status: NodeStatus) -> Text:
+    """A node's state. Heartbeat's own word stands beside the Spanish one, because its commands say it."""
+    if not status.running:
+        return Text(str(status), "no está en marcha")
+    daemon = "sin heartbeat"
+    if status.heartbeat:
+        resources = _both(status.resources, RESOURCES) if status.resources else "arrancando"
+        daemon = f"heartbeat: recursos {resources}, par {_both(status.peer, PEER) if status.peer else '?'}"
+    return Text(
+        str(status),
+        f"{daemon}, IP virtual {'aquí' if status.vip else 'no está aquí'},"
+        f" apache2 {'funciona' if status.apache2 else 'detenido'}",
+    )
+
+
+def _both(word: str, spanish: dict[str, str]) -> str:
+    return f"{spanish[word]} ({word})" if word in spanish else word
 
 
 def findings(rows: Iterable[tuple[str, str, str]]) -> Table:

@@ -25,6 +25,7 @@ SETTLED = {"all": "none", "none": "all", "local": "local", "foreign": "foreign"}
 # the last line about its life tells them apart.
 STOPPING = "stopping"
 LIFE = f"grep -E 'Heartbeat shutdown in progress|Configuration validated' {commands.SYSLOG} | tail -n 1"
+MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 # $1: how often each address is asked at most; then the addresses.
 GET_EACH = """
 tries=$1; shift
@@ -205,9 +206,12 @@ class Lab:
     def owners(self) -> list[str]:
         """The nodes that answer ARP for the VIP, asked by the client; more than one is a dual owner."""
         told = self.client.run("arping", "-r", "-i", self.spec.network.interface, "-c", "3", "-W", "0.1", self.vip)
+        return self.answered(told.output)
+
+    def answered(self, arping: str) -> list[str]:
+        """The nodes that arping's output names by their MAC address, and any stranger's address as it stands."""
         macs = self.macs()
-        answered = {macs.get(line.strip().lower(), line.strip()) for line in told.output.splitlines() if ":" in line}
-        return sorted(answered)
+        return sorted({macs.get(mac, mac) for mac in MAC.findall(arping.lower())})
 
     def tails(self) -> str:
         """The end of each node's log, for errors."""

@@ -115,8 +115,17 @@ class Running:
         return Outcome(code, self.output, self.output)
 
 
-def run_cli(*arguments: str, env: Mapping[str, str] | None = None, largest_file: int | None = None) -> Outcome:
-    """labkit as a user runs it, in the present folder, to its end. largest_file: in bytes, that it may write."""
+def run_cli(
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    largest_file: int | None = None,
+    typed: str = "",
+    timeout_s: float = LONGEST_S,
+) -> Outcome:
+    """labkit as a user runs it, in the present folder, to its end. largest_file: in bytes, that it may write.
+
+    typed: what stands on its standard input, which then ends.
+    """
     limit = ["prlimit", f"--fsize={largest_file}"] if largest_file else []
     done = subprocess.run(
         [*limit, *_command(*arguments)],
@@ -124,8 +133,8 @@ def run_cli(*arguments: str, env: Mapping[str, str] | None = None, largest_file:
         check=False,
         capture_output=True,
         text=True,
-        timeout=LONGEST_S,
-        stdin=subprocess.DEVNULL,
+        timeout=timeout_s,
+        input=typed,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -135,7 +144,7 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return {**os.environ, "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT), **more}
 
 
 def _interruptible() -> None:

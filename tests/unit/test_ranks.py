@@ -16,7 +16,7 @@ RANKS: dict[str, float] = {
     name: rank
     for rank, names in {
         0: "__init__ errors progress",
-        0.5: "timing plugins resources",
+        0.5: "language timing plugins resources",
         1: "heartbeat history",
         1.5: "spec",
         2: "render platforms",
