@@ -20,7 +20,7 @@ from labkit.cluster.making import (
     start,
 )
 from labkit.engine import LABEL, Container, Engine, Leftover, create, images, network
-from labkit.errors import NotAvailable
+from labkit.errors import BadInput, NotAvailable
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
 
@@ -28,13 +28,20 @@ __all__ = ["Options", "Start", "clear", "find", "helper_image", "leftovers", "re
 
 
 SUBNET_TRIES = 5
+NIC = "eth0"  # what the engine calls the interface of a container that has one network
 
 
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
     """Brings a lab up, or finds that it is. Returns when the nodes hear each other and all pages are served.
 
-    Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out.
+    Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out, and
+    BadInput for a name of the nodes' interface that the engine would not give it.
     """
+    if spec.network.interface != NIC:
+        raise BadInput(
+            f"network.interface: {spec.network.interface} cannot be had, because the engine calls the nodes' interface"
+            f" {NIC}; leave it out"
+        )
     found = images.ensure(engine, spec.platform, progress, options.mirror, options.rebuild)
     present = find(engine, spec.name)
     if present is not None and _is(present, spec, found, options):

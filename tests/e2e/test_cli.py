@@ -111,6 +111,13 @@ def test_wrong_lab_yaml(working_folder: Path, engine: Engine) -> None:
     assert leftovers(engine, NAME) == []
 
 
+def test_an_interface_that_the_engine_does_not_make(working_folder: Path, engine: Engine) -> None:
+    """The nodes' files would name a card that is not there: refused before anything is made."""
+    (working_folder / "lab.yaml").write_text(f"name: {NAME}\nnetwork: {{interface: ens18}}\n")
+    assert "network.interface" in complaint(run_cli("up"), 3)
+    assert leftovers(engine, NAME) == []
+
+
 def test_no_engine() -> None:
     """Without an engine the message says where none answers and how to start one."""
     for command in (("up",), ("failover", "--json"), ("gc",)):
