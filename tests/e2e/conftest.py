@@ -12,6 +12,7 @@ from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
 
 HERE = Path(__file__).parent
+LAST = ("test_campaigns.py", "test_catalogue.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,11 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: (_reads_catalogue(item), item.path.name == "test_campaigns.py"))
-
-
-def _reads_catalogue(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "run" in item.fixturenames
+    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -79,7 +76,8 @@ def catalogue(
     engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Catalogue]:
     """A trial of each fault that a selected test asks for, by its parameter `fault`; begun before the first test."""
-    readers = [item for item in request.session.items if _reads_catalogue(item)]
-    wanted = dict.fromkeys(str(item.callspec.params["fault"]) for item in readers if isinstance(item, pytest.Function))
+    tests = [item for item in request.session.items if item.path.name == LAST[-1]]
+    asked = [test.callspec.params for test in tests if isinstance(test, pytest.Function) and hasattr(test, "callspec")]
+    wanted = dict.fromkeys(str(parameters["fault"]) for parameters in asked)
     with Catalogue(engine, wanted, tmp_path_factory.mktemp("catalogue")) as runs:
         yield runs
