@@ -10,8 +10,10 @@ monitor get a slice of 1 ms now and then; the kernel's share of the work, ARP an
    help against it, it only makes it rarer: with 4 loops in place of 16 it took 4 to 18 s at 2 s / 5 s.
    Therefore no band is predicted.
 3. The node has the VIP all the time and answers ARP for it: two owners. When it can breathe again, or even before, the
-   peer hears it, logs `returning after partition` and restarts itself. The node keeps the VIP without saying so, and
-   the clients are without service for 23 to 52 s (see _split). The monitor could do no better: it starves as well.
+   nodes hear each other, and the one that logs `returning after partition` restarts itself. Mostly that is the peer.
+   The node keeps the VIP then without saying so, and the clients are without service for 23 to 52 s (see _split).
+   Sometimes it is the node, which was too slow to hear its peer, and took it for dead as well: then the peer goes on.
+   The monitor could do no better: it starves as well.
 """
 
 from labkit.cluster import Bracket, Lab

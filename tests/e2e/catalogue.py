@@ -56,7 +56,8 @@ ROWS = {
     "apache-kill": Row(_set("refused"), order=HANDED_OVER),
     # Its cure is the guide's S15, so that it fails back by itself.
     "apache-stop": Row(_set("refused"), _set("failback"), order=HANDED_OVER),
-    "cpu-starve": Row(peer=TAKES | RESTARTS),
+    # Either node may be the one that hears the other return, and restarts itself.
+    "cpu-starve": Row(peer=TAKES, order=("declared-dead", "taking-over", "returning", "stopping")),
     "disk-full": Row(never=MOVES, settings=PATIENT),
     "failback": Row(_set("refused"), order=(*SWITCHED, "failback")),
     "heartbeat-freeze": Row(preferred=_set("both-own"), peer=TAKES | RESTARTS | {"both-own"}),
