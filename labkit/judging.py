@@ -9,8 +9,8 @@ from typing import Any
 
 from labkit import checks, history, report
 from labkit.measure import Assertion, result
-from labkit.store import RESULT, RunFolder
-from labkit.wire import CAPTURE, wire_events
+from labkit.store import CAPTURE, RESULT, RunFolder
+from labkit.wire import wire_events
 
 REPORT = "report.html"
 

@@ -20,7 +20,7 @@ from labkit.heartbeat import commands
 from labkit.history import Event, History
 from labkit.probe import Agent, Capture, LogFollower, Settings
 from labkit.spec import to_yaml
-from labkit.store import RunFolder
+from labkit.store import CAPTURE, RunFolder
 from labkit.timing import MS, SECOND, now_ns, pause_until
 
 Watch = Callable[[Event], None]
@@ -113,7 +113,7 @@ class _Run:
             for follower in followers:
                 follower.close()
             agent.close()
-            self.folder.write("capture.pcap", capture.stop())
+            self.folder.write(CAPTURE, capture.stop())
             for name, log in self.lab.logs().items():
                 self.folder.write(f"logs/{name}.log", log)
 

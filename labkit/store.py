@@ -16,6 +16,7 @@ from labkit.errors import BadInput, NotAvailable
 
 HISTORY = "history.jsonl"
 RESULT = "result.json"
+CAPTURE = "capture.pcap"
 
 
 class RunFolder:

@@ -14,7 +14,6 @@ from pathlib import Path
 from labkit.errors import BadInput
 from labkit.history import Event, header, of_kind, trials
 
-CAPTURE = "capture.pcap"
 _ARP, _IP, _UDP = 0x0806, 0x0800, 17
 
 

@@ -5,11 +5,9 @@ CPUs out evenly, so Heartbeat, which needs little, still gets its turns, but lat
 catalogue's faults: nothing is broken.
 """
 
-from labkit.cluster import Bracket, Lab
+from labkit.cluster import Bracket, Lab, damage
 from labkit.faults import Expectation
 from labkit.spec import Spec
-
-LOOP = "yes"
 
 
 class Load:
@@ -23,10 +21,10 @@ class Load:
         return Expectation(moves=False, outage_ms=(0.0, 0.0), both_alive=True, why=why)
 
     def inject(self, lab: Lab, node: str) -> Bracket:
-        loops = f"for loop in $(seq {lab.engine.facts.cpus}); do setsid {LOOP} >/dev/null 2>&1 & done"
-        first, second = (lab.act(name, "sh", "-c", loops) for name in lab.nodes)
+        loops = str(lab.engine.facts.cpus)
+        first, second = (lab.act(name, "sh", "-c", damage.BUSY, "busy", loops) for name in lab.nodes)
         return Bracket(first.before_ns, second.after_ns)
 
     def heal(self, lab: Lab, node: str) -> Bracket:
-        first, second = (lab.stamped(name, "pkill", "-KILL", "-x", LOOP)[0] for name in lab.nodes)
+        first, second = (lab.stamped(name, "sh", "-c", damage.CALM)[0] for name in lab.nodes)
         return Bracket(first.before_ns, second.after_ns)

@@ -17,8 +17,8 @@ from labkit.history import Event, History
 from labkit.progress import Progress, Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
-from labkit.store import RunFolder
-from labkit.wire import CAPTURE, wire_events
+from labkit.store import CAPTURE, RunFolder
+from labkit.wire import wire_events
 
 T = TypeVar("T")
 

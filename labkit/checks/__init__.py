@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from labkit import plugins
-from labkit.history import Event, header
+from labkit.history import Event, Trial, header
+from labkit.history import trials as trials_of
 from labkit.measure import TrialMeasures, measure
 
 Verdict = Literal["pass", "fail", "unknown"]
@@ -80,6 +81,14 @@ def each_trial(
     if missing > 0 or not trials:
         return Finding("unknown", f"{len(trials)} of {header(events)['trials']} trials were run")
     return _about("pass", findings)
+
+
+def each_trial_with_events(
+    events: Sequence[Event], trials: Sequence[TrialMeasures], judge: Callable[[TrialMeasures, Trial], Finding]
+) -> Finding:
+    """The same for a judge who needs a trial's events, too."""
+    by_number = {trial.number: trial for trial in trials_of(events)}
+    return each_trial(events, trials, lambda measures: judge(measures, by_number[measures.number]))
 
 
 def _about(verdict: Verdict, findings: dict[int, Finding]) -> Finding:

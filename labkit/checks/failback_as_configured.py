@@ -8,9 +8,8 @@ tells which of the two it was. Only a node that was away has anything to come ba
 import re
 from collections.abc import Sequence
 
-from labkit.checks import Finding, each_trial
+from labkit.checks import Finding, each_trial_with_events
 from labkit.history import Event, Trial, header
-from labkit.history import trials as trials_of
 from labkit.measure import TrialMeasures
 from labkit.measure.service import in_hand_ns
 
@@ -26,8 +25,7 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding |
     on, nodes = spec.get("timing", {}).get("auto_failback"), list(spec.get("nodes", {}))
     if on is None or not nodes:
         return Finding("unknown", "the run does not say which node is preferred, or whether auto_failback was on")
-    by_number = {trial.number: trial for trial in trials_of(events)}
-    return each_trial(events, trials, lambda measures: _trial(by_number[measures.number], nodes[0], on))
+    return each_trial_with_events(events, trials, lambda _, trial: _trial(trial, nodes[0], on))
 
 
 def _trial(trial: Trial, preferred: str, on: bool) -> Finding:

@@ -8,9 +8,8 @@ too, only the time before the fault counts.
 
 from collections.abc import Sequence
 
-from labkit.checks import Finding, each_trial
+from labkit.checks import Finding, each_trial_with_events
 from labkit.history import Event, Trial, header
-from labkit.history import trials as trials_of
 from labkit.measure import TrialMeasures
 
 name = "no-false-failover"
@@ -28,8 +27,7 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
     if (moves := run.get("expects_move")) is None:
         return Finding("unknown", "the run does not say whether a move was expected")
     reason = moves or run.get("profile") == "as-printed"
-    by_number = {trial.number: trial for trial in trials_of(events)}
-    return each_trial(events, trials, lambda measures: _trial(by_number[measures.number], reason))
+    return each_trial_with_events(events, trials, lambda _, trial: _trial(trial, reason))
 
 
 def _trial(trial: Trial, reason: bool) -> Finding:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from labkit.checks import Finding, each_trial
+from labkit.checks import Finding, each_trial_with_events
 from labkit.history import Event, Trial, header
-from labkit.history import trials as trials_of
 from labkit.measure import TrialMeasures
 from labkit.measure.service import in_hand_ns
 
@@ -20,9 +19,8 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
         return Finding("unknown", "the run does not say which nodes there were, or whether a move was expected")
     # Where two nodes own the VIP, clients are led to either; as printed, they do from the beginning.
     either = run.get("expects_dual_owner") or run.get("profile") == "as-printed"
-    by_number = {trial.number: trial for trial in trials_of(events)}
 
-    def one(measures: TrialMeasures) -> Finding:
+    def one(measures: TrialMeasures, trial: Trial) -> Finding:
         if strangers := sorted(set(measures.answered_by) - set(nodes)):
             return Finding("fail", f"{' and '.join(strangers)} answered, and is no node of the lab")
         if measures.server_before is None or measures.server_after is None:
@@ -30,9 +28,9 @@ def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
         if either:
             return Finding("pass", "only nodes of the lab answered; either may, because both own the VIP for a while")
         peer = next(node for node in nodes if node != measures.server_before)
-        return _after(by_number[measures.number], peer if moves else measures.server_before)
+        return _after(trial, peer if moves else measures.server_before)
 
-    return each_trial(events, trials, one)
+    return each_trial_with_events(events, trials, one)
 
 
 def _after(trial: Trial, right: str) -> Finding:

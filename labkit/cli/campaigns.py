@@ -19,6 +19,7 @@ from labkit.campaign.tune import tune as tuned
 from labkit.checks import Judgement
 from labkit.cli.common import (
     EXIT,
+    RUNS,
     AssertOption,
     FileOption,
     JsonOption,
@@ -45,7 +46,6 @@ from labkit.plot import duration
 from labkit.runner import Scenario
 from labkit.store import RunFolder
 
-RUNS = Path("runs")
 VERDICTS = {"slower": "fail", "faster": "pass", "no different": "pass", "unknown": "unknown"}
 
 

@@ -24,6 +24,7 @@ from labkit.timing import SECOND, now_ns
 INTERRUPTED = 130
 EXIT = {"pass": 0, "fail": 1, "unknown": 2}
 DEFAULT_FILE = Path("lab.yaml")
+RUNS = Path("runs")
 
 PLAIN_WIDTH = 140  # of text that goes into a file or a CI log
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from labkit import faults, runner
 from labkit.campaign.pairs import Pairs
 from labkit.cli.common import (
+    RUNS,
     AssertOption,
     DeadtimeOption,
     FileOption,
@@ -59,7 +60,6 @@ SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Draws the instant of each fault. Default: a new one, kept in the result.")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run's folder; `labkit runs` lists them.")]
-RUNS = Path("runs")
 
 
 def _measure(

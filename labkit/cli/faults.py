@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from labkit import faults as catalogue
-from labkit.cli.common import FileOption, JsonOption, NameOption, RunsOption, answer, out, progress, read_spec
+from labkit.cli.common import RUNS, FileOption, JsonOption, NameOption, RunsOption, answer, out, progress, read_spec
 from labkit.cli.show import markup
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
@@ -18,7 +18,6 @@ from labkit.spec import Spec
 from labkit.store import runs
 from labkit.timing import MS
 
-RUNS = Path("runs")
 FaultArgument = Annotated[
     str, typer.Argument(metavar="FAULT", help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.")
 ]

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from labkit.cli.common import (
+    RUNS,
     FileOption,
     JsonOption,
     LangOption,
@@ -41,7 +42,6 @@ from labkit.plot import duration
 from labkit.spec import Profile, Spec
 from labkit.store import RunFolder
 
-RUNS = Path("runs")
 DOCUMENT = "guide.json"
 BOTH = "both"
 PROFILES: tuple[Profile, ...] = ("as-printed", "corrected")

@@ -27,10 +27,14 @@ UNMOUNT = f"""
 while grep -q '^{MARK}[^ ]* /var ' /proc/self/mounts; do umount -l -R /var || exit; done
 """
 
+LOOP = "yes"
+BUSY = f'for loop in $(seq "$1"); do setsid {LOOP} >/dev/null 2>&1 & done'  # $1: so many loops
+CALM = f"pkill -KILL -x {LOOP}"
+
 # Every link of the node, whatever its name, and an end of the loops that eat a starved node's CPU.
-REVIVE = """
+REVIVE = f"""
 ip link set group default up
-pkill -KILL -x yes
+{CALM}
 """
 
 THAW = "pkill -CONT -x heartbeat; pkill -CONT -x apache2; true"

@@ -122,10 +122,11 @@ class Container:
     def run(self, *command: str) -> Done:
         """Runs a command in it and waits for its end."""
         with translated(f"running {' '.join(command)} in {self.name}"):
+            assert self.sdk.client is not None
             identity, stream = self._exec(*command)
             output = b"".join(piece for _, piece in _pieces(stream))
             stream.close()
-            code = self.sdk.client.api.exec_inspect(identity)["ExitCode"]  # type: ignore[union-attr]  # it has a client
+            code = self.sdk.client.api.exec_inspect(identity)["ExitCode"]
         return Done(code if code is not None else -1, output.decode("utf-8", "replace"))
 
     def must(self, *command: str) -> str:
@@ -180,10 +181,6 @@ class Container:
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
                     yield line.decode("utf-8", "replace")
-
-    def wait_for_exit(self) -> None:
-        with translated(f"waiting for the end of {self.name}"):
-            self.sdk.wait()
 
     def talk(self, *command: str, heard: Callable[[str], None]) -> "Process":
         """Starts a command whose lines go to `heard` (on a thread of its own) and which takes lines from send()."""

@@ -162,7 +162,7 @@ def _registry_refuses(engine: Engine, platform: Platform) -> str:
     """Why the base image cannot be pulled, found out quickly; empty where it can."""
     quick = docker.APIClient(**{**_same_place(engine), "timeout": REGISTRY_TIMEOUT_S})
     try:
-        quick.inspect_distribution(platform.base)  # type: ignore[no-untyped-call]
+        quick.inspect_distribution(platform.base)  # type: ignore[no-untyped-call]  # nor do the stubs type it
     except docker.errors.DockerException as error:
         return str(getattr(error, "explanation", None) or error)
     except OSError as error:  # requests' time-outs and lost connections

@@ -15,8 +15,11 @@ Three rules were seen to decide what the clients notice.
 """
 
 from labkit.faults import Expectation, node_kill
-from labkit.faults._wire import SWITCH_MS
 from labkit.spec import Spec
+
+# Longest hiccup while the client's requests go over to another owner of the VIP, with both serving: those on their way
+# are reset. Measured 0 to 45 ms at rest, 100 ms on a machine that was busy five times over.
+SWITCH_MS = 300.0
 
 
 def still_served(spec: Spec, why: str) -> Expectation:

@@ -9,10 +9,6 @@ from collections.abc import Iterable
 
 from labkit.cluster import Bracket, Lab, damage
 
-# Longest hiccup while the client's requests go over to another owner of the VIP, with both serving: those on their way
-# are reset. Measured 0 to 45 ms at rest, 100 ms on a machine that was busy five times over.
-SWITCH_MS = 300.0
-
 LOAD = 'printf "%s\\n" "$@" | iptables-restore --noflush'
 
 

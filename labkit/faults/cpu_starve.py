@@ -16,7 +16,7 @@ monitor get a slice of 1 ms now and then; the kernel's share of the work, ARP an
    The monitor could do no better: it starves as well.
 """
 
-from labkit.cluster import Bracket, Lab
+from labkit.cluster import Bracket, Lab, damage
 from labkit.faults import Expectation, Parameter
 from labkit.spec import Spec
 
@@ -27,7 +27,6 @@ PARAMETERS = {
     "loops": Parameter(16, 0, 1000, "busy loops: the more, the more seldom Heartbeat's turn comes"),
 }
 CPUS, LOOPS = (parameter.default for parameter in PARAMETERS.values())
-LOOP = "yes"
 
 
 def expect(spec: Spec, *, cpus: float = CPUS, loops: float = LOOPS) -> Expectation:
@@ -39,12 +38,12 @@ def expect(spec: Spec, *, cpus: float = CPUS, loops: float = LOOPS) -> Expectati
 
 
 def inject(lab: Lab, node: str, *, cpus: float = CPUS, loops: float = LOOPS) -> Bracket:
-    lab.act(node, "sh", "-c", f"for loop in $(seq {loops:.0f}); do setsid {LOOP} >/dev/null 2>&1 & done")
+    lab.act(node, "sh", "-c", damage.BUSY, "busy", f"{loops:.0f}")
     return lab.limit_cpus(node, cpus)
 
 
 def heal(lab: Lab, node: str) -> Bracket:
     bracket = lab.limit_cpus(node, lab.spec.limits.cpus)  # first: the engine, too, has to wait for a starved node
     lab.start(node)
-    lab.stamped(node, "pkill", "-KILL", "-x", LOOP)
+    lab.stamped(node, "sh", "-c", damage.CALM)
     return bracket

@@ -17,7 +17,7 @@ trial:
 """
 
 from labkit.cluster import Bracket, Lab
-from labkit.faults import Expectation, _wire
+from labkit.faults import Expectation, _split, _wire
 from labkit.spec import Spec
 
 name = "partition"
@@ -25,15 +25,11 @@ describe = "the nodes no longer hear each other's heartbeats, while both still s
 
 
 def expect(spec: Spec) -> Expectation:
-    if spec.profile != "corrected":
-        return Expectation(moves=False, why="both nodes have the VIP anyway, and keep it")
-    return Expectation(
-        moves=True,
-        dual_owner=True,
-        outage_ms=(0.0, _wire.SWITCH_MS),
-        why="each node takes the other for dead, so both own the VIP; when they hear each other again, both restart"
-        " and for a while nobody serves",
+    why = (
+        "each node takes the other for dead, so both own the VIP; when they hear each other again, both restart and for"
+        " a while nobody serves"
     )
+    return _split.still_served(spec, why)
 
 
 def inject(lab: Lab, node: str) -> Bracket:

@@ -12,7 +12,7 @@ sender is told. What comes in is dropped by the packet filter; ARP may come in, 
 """
 
 from labkit.cluster import Bracket, Lab, damage
-from labkit.faults import Expectation, _wire, node_kill
+from labkit.faults import Expectation, _split, _wire, node_kill
 from labkit.spec import Spec
 
 name = "partition-full"
@@ -21,14 +21,12 @@ describe = "the active node is cut off from everything, as if its cable were pul
 
 def expect(spec: Spec) -> Expectation:
     if spec.profile != "corrected":
-        return Expectation(moves=True, why="the peer has the VIP already, and keeps it")
-    return Expectation(
-        moves=True,
-        dual_owner=True,
-        outage_ms=node_kill.expect(spec).outage_ms,
-        why="for everybody else the node is dead, so the peer takes over; the node lives and keeps the VIP, so that"
-        " there are two owners as soon as the network heals",
+        return node_kill.expect(spec)
+    why = (
+        "for everybody else the node is dead, so the peer takes over; the node lives and keeps the VIP, so that there"
+        " are two owners as soon as the network heals"
     )
+    return _split.out_of_service(spec, why)
 
 
 def inject(lab: Lab, node: str) -> Bracket:

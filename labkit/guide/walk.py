@@ -184,17 +184,19 @@ class _Walk:
             node: len(hacf.parse(container.get(f"{shell.FOLDER}/ha.cf").decode(), node=node).media)
             for node, container in self.lab.nodes.items()
         }
-        for node, container in self.lab.nodes.items():
-            wanted = str(2 + 2 * media[node])
-            with suppress(Unsettled):
-                wait_until(
-                    lambda container=container: container.run("sh", "-c", shell.processes()).output.strip(),  # type: ignore[misc]
-                    lambda count, wanted=wanted: count == wanted,  # type: ignore[misc]
-                    COUNT_S,
-                    f"Heartbeat has {wanted} processes on {node}",
-                )
+        for node in self.lab.nodes:
+            self.await_processes(node, str(2 + 2 * media[node]))
         tasks = {node: int(self.keep("S9", node, shell.processes(), "C2") or 0) for node in self.lab.nodes}
         self.seen = replace(self.seen, tasks=tasks, media=media)
+
+    def await_processes(self, node: str, wanted: str) -> None:
+        """A time-out is an outcome, too."""
+
+        def count() -> str:
+            return self.lab.node(node).run("sh", "-c", shell.processes()).output.strip()
+
+        with suppress(Unsettled):
+            wait_until(count, wanted.__eq__, COUNT_S, f"Heartbeat has {wanted} processes on {node}")
 
     def look(self) -> None:
         """S13, when the pair is at rest. As printed each node takes the VIP for its own, and needs its time to."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from labkit.history import Event, trials
 from labkit.measure.statistics import most_events
+from labkit.timing import SECOND
 
 DEAD = "declared-dead"
-NS_PER_S = 1_000_000_000
 
 
 def false_failovers(events: Sequence[Event]) -> dict[str, Any]:
@@ -23,10 +23,10 @@ def false_failovers(events: Sequence[Event]) -> dict[str, Any]:
             watched_ns += end["before_ns"] - begin["after_ns"]
             lines = (line for line in trial.of("log") if line["marker"] == DEAD)
             seen += sum(begin["before_ns"] <= line["t_ns"] <= end["before_ns"] for line in lines)
-    hours = watched_ns / NS_PER_S / 3600
+    hours = watched_ns / SECOND / 3600
     return {
         "seen": seen,
-        "watched_s": round(watched_ns / NS_PER_S, 3),
+        "watched_s": round(watched_ns / SECOND, 3),
         "per_hour": round(seen / hours, 3) if hours else None,
         "per_hour_at_most": round(most_events(seen) / hours, 3) if hours else None,
     }

@@ -63,7 +63,7 @@ class _Loader(yaml.SafeLoader):
     """PyYAML's pure parser, less what a spec does not need."""
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # nor do the stubs type it
         if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
             raise yaml.composer.ComposerError(
                 None,

@@ -16,8 +16,8 @@ from labkit.history import Event
 from labkit.judging import judge
 from labkit.measure.service import in_hand_ns
 from labkit.spec import Spec
-from labkit.store import RunFolder
-from labkit.wire import CAPTURE, wire_events
+from labkit.store import CAPTURE, RunFolder
+from labkit.wire import wire_events
 
 AWAY_MS = 700  # below the time limit of a request, so that none lives through it by sending again
 CLOCK_ERROR_MS = 1.0  # of a packet's stamp: both clocks are read back to back once a second

@@ -131,13 +131,11 @@ def test_heartbeats_processes_as_printed(printed: Lab) -> None:
 
 def _await_processes(lab: Lab, wanted: int) -> None:
     """On both nodes; a child between fork and exec counts for a moment, so it is looked at again."""
-    for name, node in lab.nodes.items():
-        wait_until(
-            lambda node=node: int(node.must("pgrep", "-c", "-x", "heartbeat")),  # type: ignore[misc]
-            lambda count: count == wanted,
-            10,
-            f"Heartbeat has {wanted} processes on {name}",
-        )
+
+    def counts() -> set[int]:
+        return {int(node.must("pgrep", "-c", "-x", "heartbeat")) for node in lab.nodes.values()}
+
+    wait_until(counts, lambda found: found == {wanted}, 10, f"Heartbeat has {wanted} processes on both nodes")
 
 
 @pytest.fixture
