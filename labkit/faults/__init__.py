@@ -105,10 +105,18 @@ def unhealed(lab: Lab) -> dict[str, str]:
 
 
 def heal_left(lab: Lab) -> dict[str, str]:
-    """Heals what a killed process left behind, and returns it. `Lab.restore()` cannot: it knows nothing of faults."""
+    """Heals what a killed process left behind, and returns it. `Lab.restore()` cannot: it knows nothing of faults.
+
+    What is in no catalogue, as the load of `labkit tune`, is struck off alone: it is for `Lab.restore()` to undo.
+    """
     left = unhealed(lab)
     for name, node in left.items():
-        heal(lab, fault(name), node)
+        try:
+            one = fault(name)
+        except BadInput:
+            lab.client.run("rm", "-f", f"{JOURNAL}/{name}")
+        else:
+            heal(lab, one, node)
     return left
 
 

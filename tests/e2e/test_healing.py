@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit import faults
+from labkit.campaign.load import Load
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
@@ -77,6 +78,16 @@ def test_a_fault_by_hand(lab: Lab) -> None:
     for healed in ([{"fault": "loss:share=0.5", "node": first}], []):
         done = run_cli("heal", "--name", lab.name, "--json")
         assert (done.exit_code, done.document) == (0, {"healed": healed})
+    assert traces(lab) == []
+
+
+def test_what_is_in_no_catalogue_is_undone_too(lab: Lab) -> None:
+    """The load under which `labkit tune` watches a pair is none of the faults; left behind, it stops nobody."""
+    faults.inject(lab, Load(), lab.spec.preferred)
+    assert faults.unhealed(lab) == {Load.name: lab.spec.preferred}
+    done = run_cli("heal", "--name", lab.name, "--json")
+    assert done.exit_code == 0, done.stderr
+    await_whole(lab)
     assert traces(lab) == []
 
 
