@@ -187,7 +187,7 @@ class Lab:
 
     def statuses(self) -> dict[str, NodeStatus]:
         """What all nodes say, asked at once."""
-        return dict(zip(self.nodes, self._each(self.status), strict=True))
+        return dict(zip(self.nodes, self.each(self.status), strict=True))
 
     def answers(self, *addresses: str, tries: int = 1) -> bool:
         """Whether a page comes from each address, asked by the client until it does, at most so many times.
@@ -283,10 +283,10 @@ class Lab:
         if dead:
             raise Unsettled(f"{' and '.join(dead)} stopped while waiting until {what}\n{self.tails()}")
 
-    def _each(self, act: Callable[[str], T]) -> list[T]:
-        """What an act gives for each node, done at once: most of its time is the engine's."""
+    def each(self, act: Callable[[str], T], *nodes: str) -> list[T]:
+        """What an act gives for these nodes, or for all, done at once: most of its time is the engine's."""
         with ThreadPoolExecutor(len(self.nodes)) as pool:
-            return list(pool.map(act, self.nodes))
+            return list(pool.map(act, nodes or self.nodes))
 
     # Back to the starting state
 
@@ -296,7 +296,7 @@ class Lab:
 
         patience_s: how long the nodes may take to settle by themselves, before both are booted again.
         """
-        self._each(self._mend)
+        self.each(self._mend)
         now = self._settle(patience_s)
         preferred = self.spec.preferred
         if self.spec.profile == "corrected" and not now[preferred].vip:
@@ -341,8 +341,8 @@ class Lab:
         try:
             return self.await_nodes(settled, what, patience_s)
         except Unsettled:
-            self._each(self.kill)
-            self._each(self.start)
+            self.each(self.kill)
+            self.each(self.start)
             return self.await_nodes(settled, f"{what} after both have booted again")
 
     def _await_daemon(self, node: str) -> NodeStatus:

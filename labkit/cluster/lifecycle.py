@@ -15,6 +15,7 @@ from labkit.cluster.making import (
     Options,
     Start,
     await_ready,
+    configure,
     make,
     samples,
     start,
@@ -24,7 +25,19 @@ from labkit.errors import BadInput, NotAvailable
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
 
-__all__ = ["Options", "Start", "clear", "find", "helper_image", "leftovers", "remove", "require", "samples", "up"]
+__all__ = [
+    "Options",
+    "Start",
+    "clear",
+    "configure",
+    "find",
+    "helper_image",
+    "leftovers",
+    "remove",
+    "require",
+    "samples",
+    "up",
+]
 
 
 SUBNET_TRIES = 5

@@ -2,6 +2,7 @@
 
 import gzip
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,12 +27,14 @@ class Options:
     """How to bring a lab up, beyond what it is.
 
     staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
-    installed and not configured. auto_ports, auto_subnet: free ones in place of the spec's. mirror, rebuild: see
-    engine.images.
+    installed and not configured. before_power: called with the nodes made and not yet running, so that it can put files
+    there; with bare it may configure Heartbeat its own way, and nobody waits for what comes of that. auto_ports,
+    auto_subnet: free ones in place of the spec's. mirror, rebuild: see engine.images.
     """
 
     staged: bool = True
     bare: bool = False
+    before_power: Callable[[Lab], None] | None = None
     auto_ports: bool = False
     auto_subnet: bool = False
     mirror: str = ""
@@ -122,7 +125,9 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
         opening = pool.submit(lab.gateway.start)
         lab.client.start()
         if not options.bare:
-            _configure(lab)
+            configure(lab)
+        if options.before_power:
+            options.before_power(lab)
         access.make_key(lab.client, lab.nodes)
         begun = now_ns()
         first, second = lab.nodes.values()
@@ -184,8 +189,8 @@ def _parent(engine: Engine, spec: Spec, image: str, progress: Progress) -> str |
         return None
 
 
-def _configure(lab: Lab) -> None:
-    """Renders each node's files from its own samples and puts them there."""
+def configure(lab: Lab) -> None:
+    """Renders each node's files from its own samples and puts them there. The nodes need not run."""
     key = secrets.token_hex(20)
     for name, container in lab.nodes.items():
         files = node_files(lab.spec, samples(container), key, name)

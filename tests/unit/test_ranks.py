@@ -32,7 +32,8 @@ RANKS: dict[str, float] = {
         9: "plot",
         9.5: "report",
         9.8: "judging",
-        10: "guide exercise campaign",
+        10: "guide exercises campaign",
+        10.5: "course",
         11: "cli",
         11.5: "__main__",
     }.items()

@@ -1,0 +1,86 @@
+"""Proves that an exercise can be failed and solved, on a real pair, and leaves nothing behind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.cluster import lifecycle
+from labkit.course import work
+from labkit.engine import Engine
+from labkit.exercises import Exercise, Judged, Pair, Variant, words
+from labkit.language import LANGUAGES, Text
+from labkit.progress import Progress, Silent
+from labkit.spec import Spec
+from labkit.timing import SECOND, now_ns
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What verifying an exercise found. wrong: what is not as it must be, in words; none if it is proved.
+
+    took_s: start, first check, solution, second check and clearing up, in seconds.
+    """
+
+    name: str
+    wrong: tuple[str, ...]
+    took_s: dict[str, float]
+
+
+def verify(engine: Engine, one: Exercise, variant: Variant, base: Spec, root: Path, shown: Progress) -> Verified:
+    """base: name and platform of the pair. root: where trials are kept."""
+    took: dict[str, float] = {}
+    spec = variant.spec(base, one.shape)
+    wrong = texts(one, spec, variant)
+    since = now_ns()
+
+    def lap(what: str) -> None:
+        nonlocal since
+        took[what] = round((now_ns() - since) / SECOND, 1)
+        since = now_ns()
+        shown.step(f"{one.name}: {what} {took[what]:.1f} s")
+
+    try:
+        pair = work.begin(engine, one, lambda lab: Pair(lab, variant, runs=root), spec, Silent())
+        lap("start")
+        before = work.examine(one, pair)
+        lap("check")
+        wrong += [f"the starting state's verdict is {before.verdict}, not fail"] if before.verdict != "fail" else []
+        wrong += [_told("at the start", judged) for judged in before.judged if judged.verdict == "unknown"]
+        one.solve(pair)
+        lap("solution")
+        after = work.examine(one, pair)
+        lap("check again")
+        wrong += [_told("solved", judged) for judged in after.judged if judged.verdict != "pass"]
+        wrong += [] if after.judged else ["it has no checks"]
+    finally:
+        lifecycle.remove(engine, spec.name, Silent())
+        lap("clearing up")
+    wrong += [f"left behind: {left.name}" for left in lifecycle.leftovers(engine, spec.name)]
+    return Verified(one.name, tuple(wrong), took)
+
+
+def _told(when: str, judged: Judged) -> str:
+    return f"{when}, {judged.check} is {judged.verdict}: expected {judged.expected.en}; seen {judged.seen.en}"
+
+
+def texts(one: Exercise, spec: Spec, variant: Variant) -> list[str]:
+    """What is wrong with an exercise's texts: one that is empty, the same in both languages, or has unknown words."""
+    known = words(spec, variant, one.name)
+    named: dict[str, Text] = {
+        "title": one.title,
+        "task": one.task,
+        "solution": one.solution,
+        **{f"hint {number}": hint for number, hint in enumerate(one.hints, 1)},
+        **{f"question {key}": text for key, text in one.questions.items()},
+    }
+    wrong = [] if one.hints else ["it has no hints"]
+    for what, text in named.items():
+        for language in LANGUAGES:
+            written = text.within(language)
+            try:
+                filled = written.format(**known)
+            except (KeyError, ValueError, IndexError) as error:
+                wrong.append(f"{what} ({language}): {error} stands in braces; known are {', '.join(known)}")
+                continue
+            wrong += [] if filled.strip() else [f"{what} ({language}) is empty"]
+        wrong += [f"{what} is the same in every language"] if text.en == text.es else []
+    return wrong
