@@ -98,15 +98,20 @@ def read(path: Path) -> list[Event]:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read the history {path}: {error.strerror}.") from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, name: str) -> list[Event]:
+    """The same of a history's bytes. name: what errors call it."""
     *lines, rest = data.split(b"\n")
-    events = [_parse(path, number, line) for number, line in enumerate(lines, 1)]
+    events = [_parse(name, number, line) for number, line in enumerate(lines, 1)]
     if rest:
         with suppress(BadInput):
-            events.append(_parse(path, len(lines) + 1, rest))
+            events.append(_parse(name, len(lines) + 1, rest))
     return events
 
 
-def _parse(path: Path, number: int, line: bytes) -> Event:
+def _parse(path: str, number: int, line: bytes) -> Event:
     try:
         event = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
         wrong = _wrong(event)

@@ -1,7 +1,7 @@
 """Where images/ and compose/ are: at the top of a checkout, or inside an installed package.
 
 The wheel carries both folders under labkit/_data, so that `pip install` alone is enough. And where a user's labs keep
-what they need on this machine.
+what they need on this machine, and students their progress.
 """
 
 import os
@@ -36,3 +36,9 @@ def state_dir() -> Path:
     """Where this user's labs keep what outlives a command: a folder for each lab, `.`-folders for work in progress."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "labkit"
+
+
+def data_dir() -> Path:
+    """Where this user's own work is kept: a student's progress and records. No lab's, so gc leaves it alone."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "labkit"

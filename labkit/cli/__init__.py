@@ -1,7 +1,8 @@
 """The command line: arguments, printing and exit codes; nothing else prints or exits. Rank 11.
 
 common: what all commands share. labs: the lab by hand. faults: the catalogue, and faults by hand. experiments: failover
-and what became of it. campaigns: many runs with one question. guide: the guide put to the test. show: tables and the
+and what became of it. campaigns: many runs with one question. guide: the guide put to the test. exercises,
+teaching: the course. show: tables and the
 timeline while it happens.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 import typer
 
-from labkit.cli import campaigns, experiments, faults, guide, labs
+from labkit.cli import campaigns, exercises, experiments, faults, guide, labs, teaching
 from labkit.cli.common import INTERRUPTED, complain
 from labkit.errors import BadInput, LabkitError
 
@@ -35,6 +36,8 @@ experiments.register(app)
 campaigns.register(app)
 faults.register(app)
 guide.register(app)
+exercises.register(app)
+teaching.register(app)
 labs.register(app)
 
 

@@ -17,6 +17,7 @@ from labkit.cluster.making import (
     await_ready,
     configure,
     make,
+    open_doors,
     samples,
     start,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "leftovers",
     "remove",
     "require",
+    "resume",
     "samples",
     "up",
 ]
@@ -127,6 +129,20 @@ def require(engine: Engine, name: str) -> Lab:
         there = "parts of the lab {!r} are missing" if leftovers(engine, name) else "no lab {!r} is up"
         raise NotAvailable(f"{there.format(name)}; `labkit up` starts it")
     return lab
+
+
+def resume(lab: Lab) -> None:
+    """Starts what of a lab has stopped, as after a reboot of the engine's host, with all that is on its nodes."""
+    image = helper_image(lab.engine)
+    if lab.network == network.MACVLAN and lab.spec.network.parent is None:
+        network.make_links(lab.engine, image, lab.name)
+    for part in (lab.client, lab.gateway):
+        part.start()
+    for name in lab.nodes:
+        lab.start(name)
+    for name, node in lab.spec.nodes.items():
+        lab.await_page(str(node.address), f"{name} serves its own page")
+    open_doors(lab)
 
 
 def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:

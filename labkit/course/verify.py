@@ -1,11 +1,14 @@
 """Proves that an exercise can be failed and solved, on a real pair, and leaves nothing behind."""
 
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.cluster import lifecycle
 from labkit.course import work
 from labkit.engine import Engine
+from labkit.errors import LabkitError, NotAvailable
 from labkit.exercises import Exercise, Judged, Pair, Variant, words
 from labkit.language import LANGUAGES, Text
 from labkit.progress import Progress, Silent
@@ -25,8 +28,48 @@ class Verified:
     took_s: dict[str, float]
 
 
+def verify_all(
+    engine: Engine,
+    exercises: Sequence[Exercise],
+    variant: Variant,
+    base: Spec,
+    root: Path,
+    parallel: int,
+    shown: Progress,
+) -> list[Verified]:
+    """Verifies exercises, several at a time, each on a pair of its own called NAME-EXERCISE.
+
+    If one cannot be verified at all, or the user interrupts, the others end too, and no pair stays.
+    """
+
+    def one(exercise: Exercise) -> Verified:
+        return verify(engine, exercise, variant, _called(base, exercise), root, shown)
+
+    pool = ThreadPoolExecutor(parallel)
+    going = [pool.submit(one, exercise) for exercise in exercises]
+    try:
+        wait(going, return_when=FIRST_EXCEPTION)
+        return [each.result() for each in going]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(each.done() for each in going):  # those at work end as soon as they miss their pair
+            for exercise in exercises:
+                lifecycle.remove(engine, _called(base, exercise).name, Silent())
+            wait(going, 1)
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _called(base: Spec, exercise: Exercise) -> Spec:
+    return base.with_options(name=f"{base.name}-{exercise.name}")
+
+
 def verify(engine: Engine, one: Exercise, variant: Variant, base: Spec, root: Path, shown: Progress) -> Verified:
-    """base: name and platform of the pair. root: where trials are kept."""
+    """Verifies one exercise. base: name and platform of the pair. root: where trials are kept.
+
+    An exercise that raises is wrong, and says with what; only what is nobody's fault but the engine's is raised.
+    """
     took: dict[str, float] = {}
     spec = variant.spec(base, one.shape)
     wrong = texts(one, spec, variant)
@@ -51,6 +94,10 @@ def verify(engine: Engine, one: Exercise, variant: Variant, base: Spec, root: Pa
         lap("check again")
         wrong += [_told("solved", judged) for judged in after.judged if judged.verdict != "pass"]
         wrong += [] if after.judged else ["it has no checks"]
+    except NotAvailable:
+        raise
+    except LabkitError as error:
+        wrong.append(str(error))
     finally:
         lifecycle.remove(engine, spec.name, Silent())
         lap("clearing up")

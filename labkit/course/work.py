@@ -1,16 +1,27 @@
-"""An exercise on a real pair: brought up, put into its starting state, looked at and judged."""
+"""An exercise on a real pair: begun, found again, looked at and judged."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit import history
 from labkit.cluster import Lab, lifecycle
-from labkit.engine import Engine
-from labkit.errors import LabkitError, Unsettled
+from labkit.course.desk import Attempt
+from labkit.engine import Engine, Placed
+from labkit.errors import BadInput, LabkitError
 from labkit.exercises import Exercise, Judged, Pair, Seen
 from labkit.language import Text, same
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
+
+ATTEMPT = "/var/lib/labkit/attempt"  # in the client: which attempt a pair belongs to
+# What a student changes on a node: its files, what runs, its addresses and its packet filter. pgrep -c itself is none.
+FINGERPRINT = """
+cat /etc/ha.d/* /etc/monit/monitrc /var/www/html/index.html /etc/crontab /var/spool/cron/crontabs/* 2>/dev/null
+ps -e -o comm= | sort | uniq -c | grep -E 'heartbeat|apache2|monit|ipfail|tcpdump'
+ip -o address; ip -o link | cut -d'<' -f2 | cut -d'>' -f1
+iptables-save | grep -v '^[#:]'
+"""
 
 
 @dataclass(frozen=True)
@@ -22,15 +33,16 @@ class Examined:
 
     @property
     def verdict(self) -> str:
-        """fail if any check failed, else unknown if any is, else pass."""
-        verdicts = {one.verdict for one in self.judged}
+        """fail if any check failed, else unknown if any is or if there are none, else pass."""
+        verdicts = {one.verdict for one in self.judged} or {"unknown"}
         return next((word for word in ("fail", "unknown") if word in verdicts), "pass")
 
 
 def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: Spec, shown: Progress) -> Pair:
-    """A new pair in the exercise's starting state, in place of any of that name.
+    """A new pair in the exercise's starting state, in place of any of that name; if it fails, nothing is left.
 
-    pair_of: makes the pair of a lab. spec: see Variant.spec; a subnet that somebody has is an error that names who.
+    pair_of: makes the pair of a lab. spec: see Variant.spec. Ports are free ones, and so is the subnet if somebody has
+    the spec's.
     """
 
     def configured(lab: Lab) -> None:
@@ -40,9 +52,46 @@ def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: S
 
     lifecycle.remove(engine, spec.name, Silent())
     options = lifecycle.Options(staged=False, bare=True, before_power=configured, auto_ports=True, auto_subnet=True)
-    pair = pair_of(lifecycle.up(engine, spec, options, shown).lab)
-    one.prepare(pair)
+    try:
+        pair = pair_of(lifecycle.up(engine, spec, options, shown).lab)
+        one.prepare(pair)
+    except BaseException:
+        lifecycle.remove(engine, spec.name, Silent())
+        raise
     return pair
+
+
+def lay_down(lab: Lab, attempt: Attempt) -> None:
+    """Marks a pair as that attempt's."""
+    lab.client.put([Placed(ATTEMPT, attempt.id.encode())])
+
+
+def find(engine: Engine, name: str, attempt: Attempt, shown: Progress) -> Lab:
+    """The attempt's pair, started again if it was stopped. Raises BadInput if there is none, or only another's."""
+    lab = lifecycle.find(engine, name)
+    again = f"`labkit exercise start {attempt.exercise}` gives a fresh one"
+    if lab is None:
+        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {name!r}); {again}")
+    try:
+        laid = lab.client.get(ATTEMPT).decode()
+    except LabkitError:
+        laid = ""
+    if laid != attempt.id:
+        raise BadInput(f"the lab {name!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
+    if lab.client.state() != "running" or lab.gateway.state() != "running":
+        shown.step("the pair was stopped, as by a reboot: it is started again, as it was left")
+        lifecycle.resume(lab)
+    return lab
+
+
+def fingerprint(lab: Lab) -> str:
+    """Of what a student may have changed on the nodes. Different when anything of that is."""
+    told = lab.each(lambda node: lab.node(node).run("sh", "-c", FINGERPRINT).output if _runs(lab, node) else "off")
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
+
+
+def _runs(lab: Lab, node: str) -> bool:
+    return lab.node(node).state() == "running"
 
 
 def examine(one: Exercise, pair: Pair) -> Examined:
@@ -50,8 +99,6 @@ def examine(one: Exercise, pair: Pair) -> Examined:
     pair.made.clear()
     try:
         facts = one.look(pair)
-    except Unsettled as error:
-        facts = {"trouble": str(error)}
     except LabkitError as error:
         facts = {"trouble": str(error).splitlines()[0]}
     runs = {name: history.read(folder.history) for name, folder in pair.made.items()}
@@ -65,7 +112,7 @@ def judge(one: Exercise, seen: Seen) -> list[Judged]:
         return [_unknown(same(str(seen.facts["trouble"])))]
     try:
         return one.judge(seen)
-    except Exception as error:  # a judgement that crashes must not pass, nor take the others with it
+    except Exception as error:  # a judgement that crashes must not pass
         return [_unknown(same(f"{type(error).__name__}: {error}"))]
 
 

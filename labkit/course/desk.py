@@ -1,0 +1,89 @@
+"""A student's desk: who it is, which exercise is begun, and what was reached. One JSON file, written whole.
+
+The desk outlives labs and reboots. What a check found is kept beside it, see record.
+"""
+
+import json
+import re
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import BadInput, NotAvailable
+from labkit.resources import data_dir
+from labkit.store import RunFolder
+
+
+def now() -> str:
+    """Wall time, as records have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One beginning of one exercise. id: new each time, and laid down in the pair, so that neither an older pair nor
+    an older result can pass for it. platform: of the pair. answers, hints: so far."""
+
+    exercise: str
+    platform: str
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    began: str = field(default_factory=now)
+    answers: dict[str, str] = field(default_factory=dict)
+    hints: int = 0
+
+
+@dataclass
+class Desk:
+    """student: an id, or empty. attempt: what is being worked on. passed: exercise -> when it first passed."""
+
+    folder: Path
+    student: str = ""
+    attempt: Attempt | None = None
+    passed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls) -> "Desk":
+        """This user's desk, a new one if there is none. Raises BadInput if its file is damaged."""
+        folder = data_dir() / "exercises"
+        path = folder / "desk.json"
+        try:
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            attempt = kept["attempt"] and Attempt(**kept["attempt"])
+            return cls(folder, kept["student"], attempt, kept["passed"])
+        except FileNotFoundError:
+            return cls(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path} cannot be read ({error}); remove it to begin anew") from error
+
+    def save(self) -> None:
+        """Raises NotAvailable where it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise NotAvailable(f"cannot make {self.folder}: {error.strerror}") from error
+        attempt = self.attempt and asdict(self.attempt)
+        RunFolder(self.folder).write_json(
+            "desk.json", {"student": self.student, "attempt": attempt, "passed": self.passed}
+        )
+
+    def belong_to(self, student: str | None) -> None:
+        """Makes it the desk of a student. Raises BadInput if it is another one's already, or for an id that is none."""
+        if student is None or student == self.student:
+            return
+        if not re.fullmatch(r"[\w.@-]{1,64}", student):
+            raise BadInput(f"--student: {student!r} is no id; use up to 64 letters, digits and . _ @ -")
+        if self.student:
+            raise BadInput(
+                f"--student: this desk is {self.student}'s; to begin as {student}, move {self.folder} out of the way"
+            )
+        self.student = student
+
+    def working(self) -> Attempt:
+        """The attempt that goes on. Raises BadInput if none does."""
+        if self.attempt is None:
+            raise BadInput(
+                "no exercise is begun; `labkit exercise list` shows them, `labkit exercise start NAME` begins"
+            )
+        return self.attempt
