@@ -1,7 +1,6 @@
 """The exercises as a student meets them: exercise."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from operator import ne
@@ -12,6 +11,7 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
+from labkit.cli import reading
 from labkit.cli.common import (
     RUNS,
     JsonOption,
@@ -31,7 +31,7 @@ from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
-from labkit.exercises import Exercise, Judged, Pair, Variant, all_exercises, exercise, words
+from labkit.exercises import Exercise, Pair, Variant, all_exercises, exercise, words
 from labkit.language import Language, Text, choose
 from labkit.spec import Spec
 from labkit.store import RunFolder
@@ -53,13 +53,6 @@ StudentOption = Annotated[
 ]
 LabOption = Annotated[str, typer.Option("--name", help="Name of the exercise's lab.")]
 
-WORD = {
-    "pass": ("green", Text("right", "bien")),
-    "fail": ("red", Text("NOT YET", "AÚN NO")),
-    "unknown": ("yellow", Text("cannot tell", "no se sabe")),
-}
-ROWS = (Text("expected", "esperado"), Text("seen", "visto"), Text("where to look", "dónde mirar"))
-
 
 @app.command("list")
 def list_(lang: LangOption = None, as_json: JsonOption = False) -> None:
@@ -67,7 +60,8 @@ def list_(lang: LangOption = None, as_json: JsonOption = False) -> None:
 
     Example: labkit exercise list --lang es
     """
-    language, desk = choose(lang, os.environ), Desk.open()
+    desk = Desk.open()
+    language = _language(desk, lang)
     begun = desk.attempt.exercise if desk.attempt else None
     if as_json:
         answer(
@@ -110,7 +104,8 @@ def start(
     """
     desk = Desk.open()
     desk.belong_to(student)
-    _begin(desk, exercise(name), lab, platform, least, choose(lang, os.environ), as_json)
+    desk.language = lang or desk.language
+    _begin(desk, exercise(name), lab, platform, least, _language(desk, lang), as_json)
 
 
 @app.command()
@@ -121,7 +116,7 @@ def reset(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = F
     """
     desk = Desk.open()
     attempt = desk.working()
-    _begin(desk, exercise(attempt.exercise), lab, attempt.platform, False, choose(lang, os.environ), as_json)
+    _begin(desk, exercise(attempt.exercise), lab, attempt.platform, False, _language(desk, lang), as_json)
 
 
 @app.command("next")
@@ -137,7 +132,7 @@ def next_(
         one for one in all_exercises().values() if one.name not in desk.passed and set(one.needs) <= {*desk.passed}
     )
     one = next(ready, None)
-    language = choose(lang, os.environ)
+    language = _language(desk, lang)
     if one is None:
         text = Text(
             "all exercises are done; hand them in: labkit exercise submit",
@@ -159,7 +154,7 @@ def task(lab: LabOption = LAB, lang: LangOption = None) -> None:
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
         found = work.find(Engine.connect(), lab, attempt, shown)
-    _tell_task(one, found, _words(desk, one, found), choose(lang, os.environ))
+    reading.tell_task(one, found, _words(desk, one, found), _language(desk, lang))
 
 
 @app.command()
@@ -168,7 +163,8 @@ def check(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
 
     Example: labkit exercise check
     """
-    language, desk = choose(lang, os.environ), Desk.open()
+    desk = Desk.open()
+    language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
     with progress(as_json) as shown:
@@ -184,12 +180,12 @@ def check(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
             {
                 "exercise": one.name,
                 "verdict": examined.verdict,
-                "checks": [_document(judged, language) for judged in examined.judged],
+                "checks": [reading.document(judged, language) for judged in examined.judged],
             }
         )
     else:
-        _tell_checks(examined, language)
-        _tell_end(one, examined, language)
+        reading.tell_checks(examined, language)
+        reading.tell_end(one, examined, language)
     leave(examined.verdict)
 
 
@@ -199,7 +195,8 @@ def watch(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
 
     Example: labkit exercise watch
     """
-    language, desk = choose(lang, os.environ), Desk.open()
+    desk = Desk.open()
+    language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
@@ -207,8 +204,8 @@ def watch(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
     while True:
         examined = _examine(desk, one, found, root, lambda _: None)
         out.rule(f"{one.name} {now()}")
-        _tell_checks(examined, language)
-        _tell_end(one, examined, language)
+        reading.tell_checks(examined, language)
+        reading.tell_end(one, examined, language)
         if examined.verdict == "pass":
             return
         state = partial(_state, found)
@@ -225,7 +222,8 @@ def hint(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = Fa
 
     Example: labkit exercise hint
     """
-    language, desk = choose(lang, os.environ), Desk.open()
+    desk = Desk.open()
+    language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
     known = _words(desk, one, _found(lab, attempt))
@@ -256,7 +254,7 @@ def solution(lab: LabOption = LAB, lang: LangOption = None) -> None:
     desk = Desk.open()
     attempt = desk.working()
     one = exercise(attempt.exercise)
-    out.print(Markdown(one.solution.filled(**_words(desk, one, _found(lab, attempt))).within(choose(lang, os.environ))))
+    out.print(Markdown(one.solution.filled(**_words(desk, one, _found(lab, attempt))).within(_language(desk, lang))))
 
 
 @app.command("answer")
@@ -302,7 +300,12 @@ def submit(
         out.print(f"{markup(str(path))}: {passed} of {len(all_exercises())} exercises passed", soft_wrap=True)
 
 
-# A student's pair
+# A student's desk and pair
+
+
+def _language(desk: Desk, asked: str | None) -> Language:
+    """The one asked for now, or else the one that the student began in, or the locale's."""
+    return choose(asked or desk.language or None, os.environ)
 
 
 def _begin(
@@ -335,7 +338,7 @@ def _begin(
             }
         )
         return
-    _tell_task(one, pair.lab, known, language)
+    reading.tell_task(one, pair.lab, known, language)
     if missing:
         text = Text("Before this one: {needs}", "Antes de este: {needs}").filled(needs=", ".join(missing))
         out.print(f"[yellow]{text.within(language)}[/yellow]")
@@ -365,60 +368,6 @@ def _found(name: str, attempt: Attempt) -> Lab:
 
 def _words(desk: Desk, one: Exercise, lab: Lab) -> dict[str, Any]:
     return words(lab.spec, Variant(desk.student), one.name)
-
-
-# What a student reads
-
-
-def _tell_task(one: Exercise, lab: Lab, known: Mapping[str, Any], language: Language) -> None:
-    minutes = Text("about {minutes} minutes", "unos {minutes} minutos").filled(minutes=one.minutes)
-    out.rule(f"[bold]{one.name}[/bold] ({minutes.within(language)})")
-    out.print(Markdown(f"# {one.title.within(language)}\n{one.task.filled(**known).within(language)}"))
-    if one.questions:
-        out.print(Text("To be answered:", "Para responder:").within(language))
-        for key, text in one.questions.items():
-            question = text.filled(**known).within(language)
-            out.print(f"  [cyan]labkit exercise answer {key}[/cyan] ...   {markup(question)}", soft_wrap=True)
-    out.print(Text("To get in:", "Para entrar:").within(language))
-    for node in lab.nodes:
-        out.print(f"  [cyan]labkit ssh --name {lab.name} {node}[/cyan]", soft_wrap=True)
-    rest = Text(
-        "Then: labkit exercise check (or watch); hint; reset; solution",
-        "Después: labkit exercise check (o watch); hint; reset; solution",
-    )
-    out.print(rest.within(language))
-
-
-def _tell_checks(examined: Examined, language: Language) -> None:
-    for judged in examined.judged:
-        colour, word = WORD[judged.verdict]
-        out.print(f"[{colour}]{word.within(language)}[/{colour}]  [bold]{judged.check}[/bold]")
-        if judged.verdict == "pass":
-            continue
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 4))
-        table.add_column()
-        table.add_column(overflow="fold")
-        for head, text in zip(ROWS, (judged.expected, judged.seen, judged.look), strict=True):
-            table.add_row(f"[cyan]{head.within(language)}[/cyan]", markup(text.within(language)))
-        out.print(table)
-
-
-def _tell_end(one: Exercise, examined: Examined, language: Language) -> None:
-    if examined.verdict == "pass":
-        text = Text(
-            "{name} is done. Why it works: labkit exercise solution. On: labkit exercise next",
-            "{name} está hecho. Por qué funciona: labkit exercise solution. Para seguir: labkit exercise next",
-        )
-        out.print(f"[green]{text.filled(name=one.name).within(language)}[/green]")
-
-
-def _document(judged: Judged, language: Language) -> dict[str, str]:
-    texts = {"expected": judged.expected, "seen": judged.seen, "look": judged.look}
-    return {
-        "check": judged.check,
-        "verdict": judged.verdict,
-        **{key: text.within(language) for key, text in texts.items()},
-    }
 
 
 def register(root: typer.Typer) -> None:

@@ -36,10 +36,12 @@ class Attempt:
 
 @dataclass
 class Desk:
-    """student: an id, or empty. attempt: what is being worked on. passed: exercise -> when it first passed."""
+    """student: an id, or empty. language: that the student began in, or empty. attempt: what is being worked on.
+    passed: exercise -> when it first passed."""
 
     folder: Path
     student: str = ""
+    language: str = ""
     attempt: Attempt | None = None
     passed: dict[str, str] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ class Desk:
         try:
             kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             attempt = kept["attempt"] and Attempt(**kept["attempt"])
-            return cls(folder, kept["student"], attempt, kept["passed"])
+            return cls(folder, kept["student"], kept["language"], attempt, kept["passed"])
         except FileNotFoundError:
             return cls(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -63,10 +65,8 @@ class Desk:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise NotAvailable(f"cannot make {self.folder}: {error.strerror}") from error
-        attempt = self.attempt and asdict(self.attempt)
-        RunFolder(self.folder).write_json(
-            "desk.json", {"student": self.student, "attempt": attempt, "passed": self.passed}
-        )
+        kept = {"student": self.student, "language": self.language, "passed": self.passed}
+        RunFolder(self.folder).write_json("desk.json", {**kept, "attempt": self.attempt and asdict(self.attempt)})
 
     def belong_to(self, student: str | None) -> None:
         """Makes it the desk of a student. Raises BadInput if it is another one's already, or for an id that is none."""

@@ -154,7 +154,8 @@ def _key(desk: Desk) -> Ed25519PrivateKey:
 
 
 def _json(document: Any) -> bytes:
-    return (json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+    """In the order in which it was made: that of a spec's nodes has a meaning."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _parsed(path: Path, name: str, text: bytes) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def verify_all(
     parallel: int,
     shown: Progress,
 ) -> list[Verified]:
-    """Verifies exercises, several at a time, each on a pair of its own called NAME-EXERCISE.
+    """Verifies exercises, several at a time, each on a pair of its own called NAME-ORDER, as in `verify-20`.
 
     If one cannot be verified at all, or the user interrupts, the others end too, and no pair stays.
     """
@@ -62,7 +62,8 @@ def verify_all(
 
 
 def _called(base: Spec, exercise: Exercise) -> Spec:
-    return base.with_options(name=f"{base.name}-{exercise.name}")
+    """By its place in the course: some exercises' names are longer than a lab's may be."""
+    return base.with_options(name=f"{base.name}-{exercise.order}")
 
 
 def verify(engine: Engine, one: Exercise, variant: Variant, base: Spec, root: Path, shown: Progress) -> Verified:
