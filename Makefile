@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e bench images wheel lock clean distclean venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench images wheel lock clean distclean venv engine compose
 
 BIN := .venv/bin
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
@@ -32,6 +32,9 @@ docker-test: engine ## each platform's image against its contract
 
 e2e: engine compose ## real pairs, real faults
 	$(BIN)/pytest tests/e2e
+
+exercises: engine ## prove that every exercise fails unsolved and passes solved, on real pairs
+	$(BIN)/labkit exercise verify --all
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py

@@ -15,8 +15,10 @@ from pydantic import BaseModel
 
 from labkit.checks import all_checks, judge_all
 from labkit.cli import WrongUse, app
+from labkit.exercises import all_exercises
 from labkit.faults import all_faults, parameters
 from labkit.history import Event
+from labkit.language import Language
 from labkit.measure import PHASES, Cost, Phase, Step, Summary, TrialMeasures, result
 from labkit.platforms import discover
 from labkit.spec import Spec, default, load
@@ -180,9 +182,28 @@ def test_every_field_of_a_result_is_explained() -> None:
 def test_every_command_stands_in_the_docs(name: str) -> None:
     """docs/commands.md has a section for each, with an example and with all of its options."""
     text = section(page("commands.md"), f"### {name}")
-    options = {option for one in CLI.commands[name].params for option in one.opts if option.startswith("-")}
+    command = CLI.commands[name]
+    all_of_it = [command, *getattr(command, "commands", {}).values()]
+    options = {option for part in all_of_it for one in part.params for option in one.opts if option.startswith("-")}
     assert f"\nlabkit {name}" in text.replace("\n$ ", "\n")
     assert [option for option in sorted(options - {"--help", "-h", "-f"}) if f"`{option}" not in text] == []
+
+
+@pytest.mark.parametrize("name", CLI.commands["exercise"].commands)
+def test_every_subcommand_stands_in_the_docs(name: str) -> None:
+    """The table of `exercise` has a row for each."""
+    assert re.search(rf"^\| `{name}[ `]", section(page("commands.md"), "### exercise"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "language"), [("exercises.md", "en"), ("exercises.es.md", "es")])
+def test_every_exercise_stands_in_the_docs(name: str, language: Language) -> None:
+    """A row for each, in the order of the course, with its title, minutes and prerequisites."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \| (\d+) \| (.*) \|$", page(name), re.MULTILINE)
+    wanted = [
+        (one.name, one.title.within(language), str(one.minutes), ", ".join(f"`{need}`" for need in one.needs) or "-")
+        for one in all_exercises().values()
+    ]
+    assert rows == wanted
 
 
 def test_the_docs_have_no_other_commands() -> None:
@@ -190,7 +211,7 @@ def test_the_docs_have_no_other_commands() -> None:
     text = page("commands.md")
     headings = {
         heading
-        for part in ("## The experiment", "## The lab by hand")
+        for part in ("## The experiment", "## The course", "## The lab by hand")
         for heading in re.findall(r"^### (\S+)$", section(text, part), re.MULTILINE)
     }
     assert headings == set(CLI.commands)
@@ -203,7 +224,10 @@ def test_command_lines_in_the_docs_can_be_typed(line: Line) -> None:
     try:
         with CLI.make_context("labkit", list(arguments)) as context:
             name, command, rest = CLI.resolve_command(context, arguments)
-            command.make_context(name, rest, parent=context)
+            with command.make_context(name, list(rest), parent=context) as inner:
+                if hasattr(command, "commands"):
+                    name, command, rest = command.resolve_command(inner, rest)
+                    command.make_context(name, rest, parent=inner)
     except WrongUse as error:
         pytest.fail(f"{line.text}: {error.format_message()}")
 
