@@ -2,13 +2,14 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench images wheel lock clean distclean venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat images wheel lock clean distclean \
+	venv engine compose
 
 BIN := .venv/bin
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
 	$(BIN)/labkit lab
@@ -38,6 +39,13 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+fuzz: venv ## feed far more damaged input than the tests do to every reader: N examples each (2000), and say how many
+	LABKIT_FUZZ=$(or $(N),2000) $(BIN)/pytest -s --timeout=0 tests/unit/test_bad_input.py
+
+compare-heartbeat: engine ## give N configurations (1000) made up from SEED to the real daemon, and compare its verdict
+	LABKIT_COMPARE=$(or $(N),1000) LABKIT_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -s --timeout=0 tests/docker/test_parsers_against_heartbeat.py
 
 images: engine ## build the images
 	$(BIN)/labkit build

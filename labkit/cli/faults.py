@@ -1,5 +1,6 @@
 """The catalogue, and faults by hand: faults, inject, heal."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from labkit.errors import BadInput
 from labkit.faults import Expectation, Fault
 from labkit.plot import duration
 from labkit.spec import Spec
-from labkit.store import runs
+from labkit.store import RESULT, as_written, runs
 from labkit.timing import MS
 
 FaultArgument = Annotated[
@@ -74,9 +75,12 @@ def _last_measured(root: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for folder in runs(root):
         result = folder.result()
-        if result and result["summary"]["outage_ms"]["median"] is not None:
-            about = {name: result[name] for name in ("run", "platform", "profile", "timing")}
-            found[result["fault"]] = {**about, "outage_ms": result["summary"]["outage_ms"]}
+        with suppress(BadInput), as_written(folder.path / RESULT):  # one damaged run is no reason to tell nothing
+            if result and result["summary"]["outage_ms"]["median"] is not None:
+                about = {name: result[name] for name in ("run", "platform", "profile", "timing")}
+                last = {**about, "outage_ms": result["summary"]["outage_ms"]}
+                _measured(last)  # it can be told
+                found[result["fault"]] = last
     return found
 
 
