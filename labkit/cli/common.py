@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.status import Status
 
 from labkit import spec as specs
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput
 from labkit.progress import Silent
@@ -187,11 +187,12 @@ def lab_for(
     engine: Engine, spec: Spec, options: lifecycle.Options, shown: Printed, keep: bool
 ) -> Iterator[tuple[Lab, bool]]:
     """A lab to run something on, and whether it goes away afterwards: not if it was there before, or is to be kept."""
-    disposable = not keep and lifecycle.find(engine, spec.name) is None
-    start = lifecycle.up(engine, spec, options, shown)
-    try:
-        yield start.lab, disposable
-    finally:
-        if disposable:
-            shown.step("removing the lab")
-            lifecycle.remove(engine, spec.name, Silent())
+    with lock.held(spec.name, shown):
+        disposable = not keep and lifecycle.find(engine, spec.name) is None
+        start = lifecycle.up(engine, spec, options, shown)
+        try:
+            yield start.lab, disposable
+        finally:
+            if disposable:
+                shown.step("removing the lab")
+                lifecycle.remove(engine, spec.name, Silent())

@@ -10,7 +10,7 @@ from rich.table import Table
 from labkit import faults as catalogue
 from labkit.cli.common import RUNS, FileOption, JsonOption, NameOption, RunsOption, answer, out, progress, read_spec
 from labkit.cli.show import markup
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput
 from labkit.faults import Expectation, Fault
@@ -119,14 +119,15 @@ def inject(
     """
     chosen = catalogue.fault(fault)
     engine = Engine.connect()
-    lab = lifecycle.require(engine, name or "lab")
-    where = node or _active(lab)
-    lab.node(where)
-    left = catalogue.unhealed(lab)
-    if chosen.name in left:
-        raise BadInput(f"{chosen.name} was injected on {left[chosen.name]} already; `labkit heal` comes first")
-    expected = _plain(chosen.expect(lab.spec))
-    bracket = catalogue.inject(lab, chosen, where)
+    with progress(as_json) as shown, lock.held(name or "lab", shown):
+        lab = lifecycle.require(engine, name or "lab")
+        where = node or _active(lab)
+        lab.node(where)
+        left = catalogue.unhealed(lab)
+        if chosen.name in left:
+            raise BadInput(f"{chosen.name} was injected on {left[chosen.name]} already; `labkit heal` comes first")
+        expected = _plain(chosen.expect(lab.spec))
+        bracket = catalogue.inject(lab, chosen, where)
     if as_json:
         answer({"fault": chosen.name, "node": where, **bracket._asdict(), "expected": expected})
         return
@@ -157,8 +158,8 @@ def heal(name: NameOption = None, as_json: JsonOption = False) -> None:
     Example: labkit heal
     """
     engine = Engine.connect()
-    lab = lifecycle.require(engine, name or "lab")
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(name or "lab", shown):
+        lab = lifecycle.require(engine, name or "lab")
         healed = catalogue.heal_left(lab)
         for fault, node in healed.items():
             shown.step(f"healed: {fault} on {node}")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import markup
-from labkit.cluster import lifecycle
+from labkit.cluster import lifecycle, lock
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
 from labkit.guide import audit as audits
@@ -106,7 +107,9 @@ def guide(
         staged=False, bare=True, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto", mirror=mirror
     )
     folder = RunFolder.create(root, "guide")
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, ExitStack() as stack:
+        for spec in specs:
+            stack.enter_context(lock.held(spec.name, shown))
         images.ensure(engine, specs[0].platform, shown, mirror)
 
         def after(of: Profile, done: Step, typed: Sequence[Typed]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import findings, in_words, markup
-from labkit.cluster import Lab, access, lifecycle
+from labkit.cluster import Lab, access, lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
@@ -127,7 +128,7 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
     if as_json:
         answer(_status(start.lab) | {"milestones_ms": start.milestones_ms})
@@ -249,8 +250,9 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
 
     Example: labkit down
     """
-    with progress(as_json) as shown:
-        removed = lifecycle.remove(Engine.connect(), name, shown)
+    engine = Engine.connect()
+    with progress(as_json) as shown, lock.held(name, shown):
+        removed = lifecycle.remove(engine, name, shown)
     if as_json:
         answer(removed)
     elif not removed:
@@ -265,14 +267,21 @@ def gc(
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, and so do images and stored runs.
+    Labs that are up and whole stay, those that another command is changing, images and stored runs.
 
     Example: labkit gc --dry-run
     """
     engine = Engine.connect()
-    with progress(as_json) as shown:
-        found = lifecycle.leftovers(engine, name, spare_whole_labs=not everything and name is None)
-        if not dry_run:
+    spare = not everything and name is None
+    with progress(as_json) as shown, ExitStack() as stack:
+        found = lifecycle.leftovers(engine, name, spare)
+        busy = {one.lab for one in found if spare and lock.holder(one.lab)}
+        found = [one for one in found if one.lab not in busy]
+        if found and not dry_run:
+            labs = {one.lab for one in found}
+            for lab in sorted(labs):
+                stack.enter_context(lock.held(lab, shown))
+            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
             lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)
