@@ -27,6 +27,7 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    complain,
     leave,
     out,
     progress,
@@ -38,7 +39,7 @@ from labkit.cluster import Lab, access, lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
-from labkit.engine import Engine, grants, images
+from labkit.engine import Engine, contents, grants, images
 from labkit.errors import NotAvailable
 from labkit.language import Language, Text, choose, listed, same
 from labkit.resources import compose_dir
@@ -76,6 +77,12 @@ def build(
     mirror: MirrorOption = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there already.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of the build.")] = False,
+    write_lock: Annotated[
+        Path | None, typer.Option("--write-lock", help="Write down what the images are made of, to compare with later.")
+    ] = None,
+    locked: Annotated[
+        Path | None, typer.Option("--locked", help="Say what differs from such a file; exit code 1 if anything does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Builds the images of a platform where they are missing or stale.
@@ -83,9 +90,13 @@ def build(
     Example: labkit build --platform debian-12
     """
     spec = read_spec(file, platform=platform)
+    wanted = contents.read(locked) if locked else None
     engine = Engine.connect()
     with progress(as_json, verbose) as shown:
         built = images.ensure(engine, spec.platform, shown, mirror, rebuild)
+        found = contents.contents(engine, built) if write_lock or wanted is not None else {}
+    if write_lock:
+        contents.write(write_lock, found)
     sizes = images.sizes_mb(engine)
     document = [
         {"name": name, "digest": built.digests[role], "size_mb": round(sizes[name], 1)}
@@ -96,6 +107,9 @@ def build(
         answer(document)
     for one in () if as_json else document:
         out.print(f"{one['name']}  {one['size_mb']} MB  [dim]{one['digest']}[/dim]")
+    if wanted is not None and (differs := contents.changes(wanted, found)):
+        complain("\n".join([f"the images are not those of {locked}:", *differs]))
+        leave("fail")
 
 
 def up(
