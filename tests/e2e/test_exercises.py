@@ -15,7 +15,7 @@ from labkit.cluster import lifecycle
 from labkit.engine import Engine
 from labkit.exercises import all_exercises
 from labkit.language import LANGUAGES
-from tests.e2e.helpers import named, run_cli, swept
+from tests.e2e.helpers import Running, named, run_cli, swept
 
 MINE = "my-own"
 PROVED_HERE = ("identical-haresources",)
@@ -39,8 +39,9 @@ def lab_name(engine: Engine) -> Iterator[str]:
 
 
 def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -> None:
-    """A student starts, checks too early, asks for a hint, mends the pair over SSH, is found again after a reboot,
-    passes and submits; the teacher's table says so; an edited file is caught; resetting brings the fault back."""
+    """A student starts, checks too early, asks for a hint, mends the pair over SSH while `watch` looks on, is found
+    again after a reboot, and submits. The teacher's table says so, and catches an edited file. Resetting brings the
+    fault back, and takes nothing away."""
     begun = run_cli("exercise", "start", MINE, "--student", "ana", "--lang", "es", "--name", lab_name)
     assert begun.exit_code == 0, begun.stderr
     assert "tiene un apache2 que no responde" in begun.stdout
@@ -56,8 +57,14 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
 
     lab = lifecycle.require(engine, lab_name)
     _, second = lab.nodes
+    watching = Running("exercise", "watch", "--lang", "en", "--name", lab_name)
+    watching.await_line("waiting for a change")
     mended = run_cli("ssh", "--name", lab_name, second, "/etc/init.d/apache2 start")
     assert mended.exit_code == 0, mended.stderr
+    watched = watching.finish()
+    assert watched.exit_code == 0, watched.stdout
+    assert f"{MINE} is done" in watched.stdout
+
     for part in (*lab.nodes.values(), lab.client, lab.gateway):
         part.kill()
     exit_code, told = check()
