@@ -8,10 +8,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from matplotlib.image import imread
+from numpy import unique
 
 from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.lab import settled
@@ -23,7 +27,7 @@ from labkit.spec import Spec
 from labkit.timing import SECOND, now_ns, pause_until
 from tests.e2e.helpers import Outcome, complaint, fast, leftovers, named, run_cli, swept
 
-AUDIT_S = 500.0  # about 190 s on an idle machine with two cores
+AUDIT_S = 500.0  # about 190 s on an idle machine with two cores, and 35 s more where the browser has to be built
 pytestmark = pytest.mark.timeout(AUDIT_S + 100)
 
 AUDIT, BY_HAND, STEPPED = named("guide"), named("hand"), named("stepped")
@@ -39,11 +43,11 @@ MASTER, SLAVE = "master-cluster", "slave-cluster"
 def begun(
     engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[Outcome] | None]:
-    """`labkit guide --json`, which goes on beside the first tests; none if no test was selected that needs it."""
+    """`labkit guide --figures --json`, beside the first tests; none if no test was selected that needs it."""
     if not any("audited" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
-    arguments = ("guide", "--json", "--name", AUDIT, "--runs", str(tmp_path_factory.mktemp("guide")))
+    arguments = ("guide", "--figures", "--json", "--name", AUDIT, "--runs", str(tmp_path_factory.mktemp("guide")))
     with swept(engine, f"{AUDIT}-printed"), swept(engine, f"{AUDIT}-corrected"), ThreadPoolExecutor(1) as pool:
         yield pool.submit(run_cli, *arguments, timeout_s=AUDIT_S)
 
@@ -198,10 +202,20 @@ def test_status_in_spanish(lab: Lab) -> None:
     """`labkit status --lang es` has Spanish words for what the nodes say; its JSON is the same in both."""
     spanish = run_cli("status", "--name", lab.name, "--lang", "es")
     assert spanish.exit_code == 0
-    for words in ("dirección", "IP virtual aquí", "par activo (active)", "apache2 funciona", "perfil corrected"):
+    for words in ("dirección", "IP virtual aquí", "par activo (active)", "apache2 funciona", "perfil corregido"):
         assert words in " ".join(spanish.stdout.split())
     told = [run_cli("status", "--name", lab.name, "--json", "--lang", one).document for one in ("en", "es")]
     assert told[0] == told[1]
+
+
+def test_check_in_spanish(lab: Lab) -> None:
+    """`labkit check --lang es` has no English word left; its JSON is for programs and stays as it is."""
+    spanish = run_cli("check", "--name", lab.name, "--lang", "es")
+    assert spanish.exit_code == 0, spanish
+    for words in ("bien", "página de la IP virtual", "un solo dueño de la IP virtual", "muestra MASTER-CLUSTER ON"):
+        assert words in spanish.stdout
+    assert not re.search(r"\b(pass|page|shows|owner|answered)\b", spanish.stdout)
+    assert run_cli("check", "--name", lab.name, "--json", "--lang", "es").document[0]["check"] == f"page of {MASTER}"
 
 
 # Step by step
@@ -228,10 +242,11 @@ def test_step_by_step(engine: Engine) -> None:
         (("--profile", "nonsense"), 3, "both, as-printed, corrected"),
         (("--lang", "xx"), 3, "en, es"),
         (("--step", "--json"), 3, "--json"),
+        (("--figures", "--check"), 3, "--figures"),
         (("--ports", "1"), 3, "auto"),
         (("--check", "--name", named("nobody")), 4, "labkit up"),
     ],
-    ids=["profile", "language", "step-json", "ports", "no-lab"],
+    ids=["profile", "language", "step-json", "figures-check", "ports", "no-lab"],
 )
 def test_nonsense(arguments: tuple[str, ...], code: int, said: str) -> None:
     """What cannot be is one message with what can, and leaves no run folder behind."""
@@ -244,7 +259,7 @@ def test_nonsense(arguments: tuple[str, ...], code: int, said: str) -> None:
 
 @pytest.fixture(scope="module")
 def audited(begun: Future[Outcome] | None) -> Outcome:
-    """`labkit guide --json`, over."""
+    """`labkit guide --figures --json`, over."""
     assert begun is not None
     return begun.result()
 
@@ -319,6 +334,54 @@ def test_the_run_folder(audited: Outcome) -> None:
         assert [number for number in range(1, 16) if f"# S{number}\n" not in text] == []
     assert "1 sha1 [secret]" in (folder / "corrected" / "transcript.txt").read_text()
     assert not re.search(r"sha1 [0-9a-f]{10}", (folder / "guide.json").read_text())
+
+
+def figure(audited: Outcome, number: int, profile: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        one for one in audited.document["figures"] if (one["number"], one["profile"]) == (number, profile)
+    )
+    return found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_figure_is_there(audited: Outcome, profile: str) -> None:
+    """F1 to F19 of each pair are pictures: scenes as SVG with something in them, pages as PNG of the window's size that
+    are not blank; figures.html shows all of them."""
+    folder = Path(audited.document["run"])
+    of_profile = [one for one in audited.document["figures"] if one["profile"] == profile]
+    assert [(one["number"], one["trouble"]) for one in of_profile] == [(number, None) for number in range(1, 20)]
+    page = (folder / "figures.html").read_text()
+    for one in of_profile:
+        picture = (folder / one["file"]).read_bytes()
+        assert f'src="{one["file"]}"' in page
+        if one["address"] is None:
+            assert f"F{one['number']}:" in "".join(ElementTree.fromstring(picture).itertext())
+        else:
+            pixels = imread(BytesIO(picture))
+            assert pixels.shape[:2] == (440, 900)
+            assert len(unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 10
+
+
+def test_what_chromium_saw(audited: Outcome) -> None:
+    """The three pages of S13; then, while apache2 is stopped, a refusal of the master, and on the VIP the slave's page
+    if the pair is corrected, but a refusal, too, as printed. It opened the lab's own addresses."""
+    pages = ["MASTER-CLUSTER ON", "SLAVE-CLUSTER ON", "MASTER-CLUSTER ON", "ERR_CONNECTION_REFUSED"]
+    for profile, last in (("as-printed", "ERR_CONNECTION_REFUSED"), ("corrected", "SLAVE-CLUSTER ON")):
+        seen = [figure(audited, number, profile) for number in (14, 15, 16, 18, 19)]
+        assert [one["shows"] for one in seen] == [*pages, last]
+        (about,) = (one for one in audited.document["profiles"] if one["profile"] == profile)
+        nodes = [one["address"] for one in about["spec"]["nodes"].values()]
+        vip = about["spec"]["network"]["vip"]
+        assert [one["address"] for one in seen] == [f"http://{one}/" for one in (*nodes, vip, nodes[0], vip)]
+
+
+def test_the_first_figure_is_the_pair(audited: Outcome) -> None:
+    """F1 tells both hosts with CPUs, memory and network, as `labkit status` does."""
+    (about,) = (one for one in audited.document["profiles"] if one["profile"] == "corrected")
+    svg = (Path(audited.document["run"]) / figure(audited, 1, "corrected")["file"]).read_text()
+    words = "".join(ElementTree.fromstring(svg).itertext())
+    for said in (MASTER, SLAVE, "CPUs", str(about["spec"]["limits"]["memory_mib"]), about["network"], "/24"):
+        assert said in words
 
 
 def test_the_audit_leaves_nothing(audited: Outcome, engine: Engine) -> None:
