@@ -41,8 +41,8 @@ FIGURES: tuple[Figure, ...] = (
         1,
         _MACHINES,
         Text(
-            "The pair as `labkit status` tells it: hosts, addresses, CPUs, memory, network.",
-            "La pareja como la cuenta `labkit status`: equipos, direcciones, CPU, memoria, red.",
+            "The pair as labkit status tells it: hosts, addresses, CPUs, memory, network.",
+            "La pareja como la cuenta labkit status: equipos, direcciones, CPU, memoria, red.",
         ),
         typed=STATUS,
     ),
