@@ -98,7 +98,8 @@ class Album:
 
     def _status(self, figure: Figure) -> str:
         window = scene.window(COLUMNS)
-        window.print(f"$ [bold]{STATUS} --name {self._lab.name}[/bold]")
+        language = "" if self._language == "en" else f" --lang {self._language}"
+        window.print(f"$ [bold]{STATUS} --name {self._lab.name}{language}[/bold]")
         self._print_status(self._lab, window, self._language)
         return scene.picture(window, f"{figure.id}: {STATUS}")
 

@@ -50,8 +50,8 @@ FIGURES: tuple[Figure, ...] = (
         2,
         _MACHINES,
         Text(
-            "Each node's name and its network card: a macvlan in bridge mode, which is what a bridged card is there.",
-            "El nombre de cada nodo y su tarjeta de red: una macvlan en modo puente, lo que allí es una tarjeta en"
+            "Each node's name and its network card: a macvlan in bridge mode, the counterpart of a bridged card.",
+            "El nombre de cada nodo y su tarjeta de red: una macvlan en modo puente, la contraparte de una tarjeta en"
             " puente.",
         ),
         typed=".",

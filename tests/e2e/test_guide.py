@@ -222,7 +222,14 @@ def test_status_in_spanish(lab: Lab) -> None:
     """`labkit status --lang es` has Spanish words for what the nodes say; its JSON is the same in both."""
     spanish = run_cli("status", "--name", lab.name, "--lang", "es")
     assert spanish.exit_code == 0
-    for words in ("dirección", "IP virtual aquí", "par activo (active)", "apache2 funciona", "perfil corregido"):
+    for words in (
+        "dirección",
+        "IP virtual aquí",
+        "par activo (active)",
+        "apache2 funciona",
+        "perfil corregido",
+        f"{lab.spec.limits.memory_mib} MiB",
+    ):
         assert words in " ".join(spanish.stdout.split())
     told = [run_cli("status", "--name", lab.name, "--json", "--lang", one).document for one in ("en", "es")]
     assert told[0] == told[1]
