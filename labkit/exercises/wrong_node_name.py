@@ -157,7 +157,8 @@ def prepare(pair: Pair) -> None:
 def look(pair: Pair) -> Facts:
     """The names in both files of each node, None where Heartbeat would not take ha.cf; how each node is called; whether
     they run and hear each other, and who owns the VIP."""
-    ha_cf, groups, called = {}, {}, {}
+    ha_cf: dict[str, list[str] | None] = {}
+    groups, called = {}, {}
     for node in pair.lab.nodes:
         called[node] = pair.ask(node, "uname -n; cat /etc/ha.d/nodeinfo 2>/dev/null").output.split()
         groups[node] = [one.node for one in haresources.parse(pair.read(node, commands.HARESOURCES) or "")]

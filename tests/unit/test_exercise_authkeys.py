@@ -27,7 +27,7 @@ def test_a_planted_mode_is_refused(mode: int) -> None:
 
 
 def test_every_student_has_three_faults() -> None:
-    """Whoever it is: a refused text, a second one or a key that differs, and one mode; and they are not all the same."""
+    """Whoever it is: a refused text, a second one or a key that differs, and one mode; not for all the same."""
     plans = []
     for student in STUDENTS:
         variant = Variant(student)
