@@ -286,25 +286,50 @@ def _account(pair: Pair, node: str, cause: str) -> Account:
 
 
 def look(pair: Pair) -> Facts:
-    """What is true of the incident, from its record. Raises LabkitError where there is none."""
-    facts: Facts = json.loads(pair.lab.client.get(RECORD))
-    return facts
+    """What of the incident's record the student has found out, and no more: facts are kept where he can read them.
+
+    Raises LabkitError where there is no record.
+    """
+    true: Facts = json.loads(pair.lab.client.get(RECORD))
+    told = _told(pair.answers)
+    moved = _moved(told, true)
+    found = [*(("node", "at_s") if moved else ()), *(("cause", "gap_s") if moved and _why(told, true) else ())]
+    return {key: true[key] for key in found}
+
+
+def _told(answers: Mapping[str, str]) -> dict[str, str]:
+    return {key: answers.get(key, "").strip().lower() for key in questions}
+
+
+def _moved(told: Mapping[str, str], true: Facts) -> bool:
+    """Whether node and time are right. True is a part of an Account; what it lacks, nobody has found."""
+    at_s = _time_of_day(told["time"])
+    if at_s is None or told["node"] != true.get("node"):
+        return False
+    off_s: float = abs(at_s - true["at_s"])
+    return min(off_s, DAY_S - off_s) <= TIME_S
+
+
+def _why(told: Mapping[str, str], true: Facts) -> bool:
+    """Whether cause and gap are."""
+    gap_s = _seconds(told["gap"])
+    if gap_s is None or told["cause"] != true.get("cause"):
+        return False
+    allowed_s = SILENT_GAP_S if true["cause"] == "power" else GAP_S
+    true_s: float = true["gap_s"]
+    return abs(gap_s - true_s) <= allowed_s and (gap_s > 0) == (true_s > 0)
 
 
 def judge(seen: Seen) -> list[Judged]:
     """Two answers at a time, so that none of them can be found by trying."""
-    true, told = Account(**seen.facts), {key: seen.answers.get(key, "").strip().lower() for key in questions}
-    at_s, gap_s = _time_of_day(told["time"]), _seconds(told["gap"])
+    told = _told(seen.answers)
+    moved, why = _moved(told, seen.facts), _why(told, seen.facts)
     formed = {
         "node": told["node"] in seen.spec.nodes,
         "cause": told["cause"] in CAUSES,
-        "time": at_s is not None,
-        "gap": gap_s is not None,
+        "time": _time_of_day(told["time"]) is not None,
+        "gap": _seconds(told["gap"]) is not None,
     }
-    off_s = DAY_S if at_s is None else abs(at_s - true.at_s)
-    moved = told["node"] == true.node and min(off_s, DAY_S - off_s) <= TIME_S
-    allowed_s = SILENT_GAP_S if true.cause == "power" else GAP_S
-    fits = gap_s is not None and abs(gap_s - true.gap_s) <= allowed_s and (gap_s > 0) == (true.gap_s > 0)
     malformed = [key for key, right in formed.items() if not right]
     no_answer = Text("no answer in this form yet: {keys}", "aún sin respuesta en esta forma: {keys}")
     syslog = same(f"{commands.SYSLOG}, {APACHE_LOG}")
@@ -316,7 +341,7 @@ def judge(seen: Seen) -> list[Judged]:
                 "node: a node's name; cause: one of the task's words; time: HH:MM:SS; gap: seconds, as 2.4",
                 "node: el nombre de un nodo; cause: una palabra de la tarea; time: HH:MM:SS; gap: segundos, como 2.4",
             ),
-            no_answer.filled(keys=", ".join(malformed)) if malformed else _told(told, questions),
+            no_answer.filled(keys=", ".join(malformed)) if malformed else _shown(told, questions),
             same("labkit exercise answer"),
         ),
         Judged(
@@ -328,9 +353,9 @@ def judge(seen: Seen) -> list[Judged]:
         ),
         Judged(
             "why",
-            "pass" if moved and fits and told["cause"] == true.cause else "fail",
+            "pass" if why else "fail",
             Text("cause and gap as the logs have them", "cause y gap como dicen los registros"),
-            _verdict(moved and fits and told["cause"] == true.cause, told, ("cause", "gap")),
+            _verdict(why, told, ("cause", "gap")),
             syslog,
         ),
     ]
@@ -340,10 +365,10 @@ def _verdict(right: bool, told: Mapping[str, str], keys: Iterable[str]) -> Text:
     wrong = Text(
         "{told}: the logs tell otherwise, of one or of both", "{told}: los registros dicen otra cosa, en una o ambas"
     )
-    return _told(told, keys) if right else wrong.filled(told=_told(told, keys))
+    return _shown(told, keys) if right else wrong.filled(told=_shown(told, keys))
 
 
-def _told(told: Mapping[str, str], keys: Iterable[str]) -> Text:
+def _shown(told: Mapping[str, str], keys: Iterable[str]) -> Text:
     return listed([same(f"{key} {told[key] or '-'}") for key in keys])
 
 

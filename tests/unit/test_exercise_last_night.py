@@ -1,11 +1,14 @@
 """What last-nights-failover makes of a student's answers."""
 
+import json
 from dataclasses import asdict, replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from labkit.exercises import Seen, Variant
-from labkit.exercises.last_nights_failover import CAUSES, Account, judge, shape
+from labkit.exercises import Judged, Seen, Variant
+from labkit.exercises.last_nights_failover import CAUSES, Account, judge, look, shape
 from labkit.spec import Spec
 
 VARIANT = Variant()
@@ -15,9 +18,16 @@ TRUE = Account(FIRST, "standby", 3 * 3600 + 4 * 60 + 5.6, 0.42)
 RIGHT = {"node": FIRST, "cause": "standby", "time": "03:04:05", "gap": "0.4"}
 
 
+def examined(true: Account, answers: dict[str, str]) -> tuple[dict[str, Any], list[Judged]]:
+    """The facts about such an incident, and what follows. The pair is its record alone."""
+    client = SimpleNamespace(get=lambda path: json.dumps(asdict(true)).encode())
+    pair: Any = SimpleNamespace(lab=SimpleNamespace(client=client), answers=answers)
+    facts = look(pair)
+    return facts, judge(Seen(SPEC, VARIANT, facts, answers=answers))
+
+
 def verdicts(true: Account, **answers: str) -> dict[str, str]:
-    seen = Seen(SPEC, VARIANT, asdict(true), answers=answers)
-    return {one.check: one.verdict for one in judge(seen)}
+    return {one.check: one.verdict for one in examined(true, answers)[1]}
 
 
 @pytest.mark.parametrize(
@@ -56,10 +66,17 @@ def test_over_midnight() -> None:
 
 @pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause != TRUE.cause])
 def test_no_answer_is_told(cause: str) -> None:
-    """What a student reads after wrong answers has none of the right ones in it."""
+    """What a student reads after wrong answers has none of the right ones in it, and neither have the facts."""
     answers = {"node": SECOND, "cause": cause, "time": "11:11:11", "gap": "9"}
-    judged = judge(Seen(SPEC, VARIANT, asdict(TRUE), answers=answers))
+    facts, judged = examined(TRUE, answers)
     text = " ".join(
         part for one in judged for told in (one.expected, one.seen, one.look) for part in (told.en, told.es)
     )
+    assert facts == {}
     assert not [right for right in (FIRST, TRUE.cause, "03:04", "0.4") if right in text]
+
+
+def test_a_part_is_told_when_it_is_found() -> None:
+    """Node and time right, the cause not: the facts have the two, and not the cause."""
+    assert set(examined(TRUE, RIGHT | {"cause": "power"})[0]) == {"node", "at_s"}
+    assert set(examined(TRUE, RIGHT)[0]) == set(asdict(TRUE))
