@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from labkit import faults
@@ -361,7 +361,9 @@ def judge(seen: Seen) -> list[Judged]:
     ]
 
 
-def _verdict(right: bool, told: Mapping[str, str], keys: Iterable[str]) -> Text:
+def _verdict(right: bool, told: Mapping[str, str], keys: Sequence[str]) -> Text:
+    if not all(told[key] for key in keys):
+        return Text("not both answered yet", "aún no están respondidas las dos")
     wrong = Text(
         "{told}: the logs tell otherwise, of one or of both", "{told}: los registros dicen otra cosa, en una o ambas"
     )
