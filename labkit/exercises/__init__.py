@@ -1,4 +1,4 @@
-"""Exercises: one file each, with task, hints, solution and checks, in English and Spanish. Rank 10.
+"""Exercises: one file each, with task, hints, solution and checks, in English and Spanish. Rank 10.2.
 
 An exercise is a pair in some state, usually a broken one, and what must be true of it in the end. What is looked at and
 what is made of it are kept apart: `look` gathers facts from the live pair, `judge` decides from these alone, so that
