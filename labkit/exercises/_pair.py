@@ -85,7 +85,7 @@ class Pair:
             return True
         return False
 
-    def trial(self, name: str, fault: str, seed: int = 1, timing: Mapping[str, str] | None = None) -> bool:
+    def trial(self, name: str, fault: str, seed: int = 1, timing: Mapping[str, str | bool] | None = None) -> bool:
         """A trial of a fault, as `labkit failover` runs it, kept as a run folder; `Seen.trial(name)` has its figures.
 
         timing: of the spec's times, those that the student has changed, so that the run expects and tells the real

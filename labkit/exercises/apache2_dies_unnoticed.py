@@ -141,7 +141,7 @@ SILENT_MONITOR = f"rm -f {MONITOR_MARK}; pkill -x monit || true; pkill -f '[w]ak
 # What runs on a node on which nobody watches anything, sessions over SSH among it.
 BASE = re.compile(
     r"\S*(tini|docker-init) |/bin/sh /usr/lib/labkit/boot|tail -n 0 -s 0.1 -F|rsyslogd|\S*sshd\b|heartbeat: "
-    r"|/usr/sbin/apache2 |-(ba)?sh$|ps -eo|COMMAND"
+    r"|/usr/sbin/apache2 |-(ba)?sh$|ps -eo|COMMAND|/bin/sh /usr/(lib/ocf|share/heartbeat)/|\S*/send_arp "
 )
 WATCH = """\
 #!/bin/sh
@@ -166,12 +166,13 @@ def prepare(pair: Pair) -> None:
     pair.lab.await_nodes(lambda now: now[pair.first].vip and settled(now), f"{pair.first} has the VIP")
     for node in pair.lab.nodes:
         pair.sh(node, SILENT_MONITOR)
+    wait_until(lambda: _watched(pair), lambda now: not any(now.values()), 20, "nothing watches apache2")
 
 
 def look(pair: Pair) -> Facts:
     """What runs on the nodes that could watch apache2. If anything does: whether it leaves a healthy pair alone, and
     what it does when apache2 dies on the one node, and then on the other."""
-    watching = {node: _watching(pair, node) for node in pair.lab.nodes}
+    watching = _watched(pair)
     facts: Facts = {"watching": watching, "second": None}
     if not any(watching.values()) or not pair.trial(CALM, "none"):
         return facts
@@ -182,10 +183,10 @@ def look(pair: Pair) -> Facts:
     return facts
 
 
-def _watching(pair: Pair, node: str) -> list[str]:
-    """The commands that do not belong to the starting state."""
-    lines = pair.lab.node(node).run("ps", "-eo", "args").output.splitlines()
-    return [line for line in lines if not BASE.match(line)]
+def _watched(pair: Pair) -> dict[str, list[str]]:
+    """Node -> the commands that do not belong to the starting state."""
+    told = {node: container.run("ps", "-eo", "args").output for node, container in pair.lab.nodes.items()}
+    return {node: [line for line in lines.splitlines() if not BASE.match(line)] for node, lines in told.items()}
 
 
 def _second(pair: Pair) -> Facts:

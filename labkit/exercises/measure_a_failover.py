@@ -1,15 +1,10 @@
 """A failover measured by the student with `labkit failover`, and its phases explained from that run's report."""
 
 import re
-from hashlib import sha256
-from pathlib import Path
 
-from labkit import history
-from labkit.errors import BadInput
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape
+from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_runs
 from labkit.heartbeat import commands
 from labkit.language import Text, same
-from labkit.store import RunFolder
 from labkit.timing import wait_until
 
 name = "measure-a-failover"
@@ -126,13 +121,8 @@ questions = {
     ),
 }
 
-FAULT = "node-kill"
-MEASURED = "measured"  # the name of the student's run among those that are kept
-FILES = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS)  # the key is random: no other pair has it
-NEAR_S, NEAR_SHARE = 0.02, 0.02  # how far an answer may be off: reports round
+FIGURES = ("outage", "detection", "takeover")
 SETTINGS = re.compile(r"\b(?:keepalive|deadtime|warntime|initdead|deadping|auto_failback)\b")
-SECONDS = re.compile(r"(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>ms|s|)")
-NO_ANSWER = Text("no answer yet", "sin respuesta todavía")
 
 
 def configure(pair: Pair) -> None:
@@ -145,96 +135,13 @@ def prepare(pair: Pair) -> None:
 
 
 def look(pair: Pair) -> Facts:
-    """Who this pair is, and the run that the student names, whose history is kept as `measured`. wrong: why not."""
-    given = pair.answers.get("run", "").strip()
-    wrong = _take(pair, given) if given else "none"
-    return {
-        "macs": {node: mac for mac, node in pair.lab.macs().items()},
-        "config": {
-            node: {path: sha256((pair.read(node, path) or "").encode()).hexdigest() for path in FILES}
-            for node in pair.lab.nodes
-        },
-        "wrong": wrong,
-    }
-
-
-def _take(pair: Pair, given: str) -> str | None:
-    """Keeps the named run as the trial `measured`; what is wrong with it, or None."""
-    places = (Path(given).expanduser(), pair.runs / given, Path("runs") / given)
-    folder = next((place for place in places if (place / "history.jsonl").is_file()), None)
-    if folder is None:
-        return "missing"
-    try:
-        run = RunFolder.open(folder)
-        events = history.read(run.history)
-        if history.header(events)["fault"] != FAULT:
-            return "another fault"
-        if not history.trials(events):
-            return "cut short"
-    except BadInput:
-        return "damaged"
-    pair.made[MEASURED] = run
-    return None
+    return _tools_runs.look(pair, (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS))
 
 
 def judge(seen: Seen) -> list[Judged]:
-    trial = seen.trial(MEASURED) or {}
-    wrong = seen.facts["wrong"] or _wrong(seen, trial)
-    judged = Judged(
-        "run",
-        "fail" if wrong else "pass",
-        Text(
-            "a whole run of {fault} on this pair as it stands",
-            "una ejecución completa de {fault} en esta pareja tal como es",
-        ).filled(fault=FAULT),
-        WRONG[wrong] if wrong else same(seen.answers["run"].strip()),
-        same(f"labkit failover --name {seen.spec.name} --fault {FAULT}; labkit runs"),
-    )
-    right = {} if wrong else trial
-    return [
-        judged,
-        *(_figure(seen, key, right.get(f"{key}_ms")) for key in ("outage", "detection", "takeover")),
-        _setting(seen),
-    ]
-
-
-def _wrong(seen: Seen, trial: Facts) -> str | None:
-    """What is wrong with a run that could be read."""
-    run = history.header(seen.runs[MEASURED])
-    here = all(
-        run.get("macs", {}).get(node) == seen.facts["macs"].get(node)
-        and digests.items() <= run.get("config", {}).get(node, {}).items()
-        for node, digests in seen.facts["config"].items()
-    )
-    if not here:
-        return "another pair"
-    whole = trial["cost"] and None not in (trial["outage_ms"], trial["detection_ms"], trial["takeover_ms"])
-    return None if whole and trial["server_after"] != trial["server_before"] else "cut short"
-
-
-def _figure(seen: Seen, key: str, right_ms: float | None) -> Judged:
-    given = seen.answers.get(key, "").strip()
-    told_s = _seconds(given)
-    near = right_ms is not None and told_s is not None and _near(told_s, right_ms / 1000)
-    return Judged(
-        key,
-        "pass" if near else "fail",
-        Text(
-            "the {key} of the run that you named, in seconds", "el dato {key} de la ejecución que nombró, en segundos"
-        ).filled(key=key),
-        same(given) if given else NO_ANSWER,
-        Text("the table of the report: {key}", "la tabla del informe: {key}").filled(key=key),
-    )
-
-
-def _seconds(given: str) -> float | None:
-    """An answer as a student writes it: `2.42`, `2,42 s`, `702 ms`."""
-    found = SECONDS.fullmatch(given)
-    return float(found["number"].replace(",", ".")) / (1000 if found["unit"] == "ms" else 1) if found else None
-
-
-def _near(told_s: float, right_s: float) -> bool:
-    return abs(told_s - right_s) <= max(NEAR_S, NEAR_SHARE * right_s)
+    measured = _tools_runs.measured(seen)
+    figures = [_tools_runs.figure(seen, key, measured) for key in FIGURES]
+    return [_tools_runs.run_named(seen), *figures, _setting(seen)]
 
 
 def _setting(seen: Seen) -> Judged:
@@ -243,31 +150,11 @@ def _setting(seen: Seen) -> Judged:
         "setting",
         "pass" if set(SETTINGS.findall(given.lower())) == {"deadtime"} else "fail",
         Text("the setting of ha.cf that the detection follows", "el ajuste de ha.cf al que sigue la detección"),
-        same(given) if given else NO_ANSWER,
+        same(given) if given else _tools_runs.NO_ANSWER,
         same(commands.HA_CF),
     )
 
 
-WRONG = {
-    "none": Text("no run is named yet", "todavía no se ha nombrado ninguna ejecución"),
-    "missing": Text(
-        "there is no such run folder; name its whole path", "no hay tal carpeta de ejecución; dé su ruta completa"
-    ),
-    "damaged": Text("its history cannot be read", "su historial no se puede leer"),
-    "another fault": Text("it is a run of another fault", "es una ejecución de otro fallo"),
-    "another pair": Text(
-        "it is of another pair, or of another configuration than the nodes have now (do both run?)",
-        "es de otra pareja, o de otra configuración que la que los nodos tienen ahora (¿funcionan ambos?)",
-    ),
-    "cut short": Text("it did not come to its end, or nothing moved", "no llegó a su fin, o nada se movió"),
-}
-
-
 def solve(pair: Pair) -> None:
-    """As `labkit failover` does it."""
-    if not pair.trial("by-hand", FAULT):
-        return
-    run = pair.made["by-hand"]
-    trial = (run.result() or {})["trials"][0]
-    pair.answers |= {key: f"{trial[f'{key}_ms'] / 1000:.2f}" for key in ("outage", "detection", "takeover")}
-    pair.answers |= {"run": str(run.path), "setting": "deadtime"}
+    _tools_runs.measure(pair, FIGURES)
+    pair.answers["setting"] = "deadtime"
