@@ -29,21 +29,22 @@ end by itself.
    owner, whichever it is, and its page is served. Heartbeat needs up to half a minute to sort itself out.
 """,
     """
-Ambos nodos funcionan, ambos tienen el mismo `haresources` y aun así ambos tienen {vip}. Esto dura desde hace un rato y no
-termina por sí solo.
+Ambos nodos funcionan, ambos tienen el mismo `haresources` y aun así ambos tienen {vip}. Esto dura desde hace un rato
+y no termina por sí solo.
 
 1. Averigüe qué direcciones MAC responden por {vip}. Pregunte desde un tercer lugar, para que puedan responder ambos:
    `docker exec -it labkit-{lab}_client bash` lo lleva al cliente, que tiene `arping -c 3 -i {nic} {vip}`.
-2. Averigüe qué piensa cada nodo del otro: `cl_status nodestatus NOMBRE`. Tenga en cuenta que no tienen por qué coincidir.
-3. Anote ambas respuestas **antes** de reparar nada, pues después ya no se ven. Las preguntas están abajo; un latido que no
-   llega no deja ninguna línea que diga por qué.
+2. Averigüe qué piensa cada nodo del otro: `cl_status nodestatus NOMBRE`. Tenga en cuenta que no tienen por qué
+   coincidir.
+3. Anote ambas respuestas **antes** de reparar nada, pues después ya no se ven. Las preguntas están abajo; un latido
+   que no llega no deja ninguna línea que diga por qué.
 4. Averigüe por qué no llegan los latidos y repárelo. Al final ambos nodos se oyen, {vip} tiene **un solo** dueño, sea
    cual sea, y se sirve su página. Heartbeat necesita hasta medio minuto para ordenarse.
 """,
 )
 hints = (
     Text(
-        "Heartbeats are UDP packets. On each node, `tcpdump -n -i {nic} udp` shows which ones come by, from whom, and to"
+        "Heartbeats are UDP packets. On each node, `tcpdump -n -i {nic} udp` shows which come by, from whom, and to"
         " which port. tcpdump sees what arrives before any packet filter does, and what leaves after it.",
         "Los latidos son paquetes UDP. En cada nodo, `tcpdump -n -i {nic} udp` muestra cuáles pasan, de quién y a qué"
         " puerto. tcpdump ve lo que llega antes que cualquier filtro de paquetes, y lo que sale después de él.",
@@ -92,9 +93,9 @@ The lesson: with two nodes, silence cannot be told from death. Each node acted a
 brain: only a second path for the heartbeats makes it rare, and only fencing makes it impossible.
 """,
     """
-En el cliente, `arping -c 3 -i {nic} {vip}` muestra dos direcciones MAC: las de {first} y {second} (`ip link show {nic}` en
-cada uno). `cl_status nodestatus {second}` en {first} y `cl_status nodestatus {first}` en {second} dicen quién da a quién
-por muerto; si solo lo hace uno, los latidos se pierden en un solo sentido.
+En el cliente, `arping -c 3 -i {nic} {vip}` muestra dos direcciones MAC: las de {first} y {second}
+(`ip link show {nic}` en cada uno). `cl_status nodestatus {second}` en {first} y `cl_status nodestatus {first}` en
+{second} dicen quién da a quién por muerto; si solo lo hace uno, los latidos se pierden en un solo sentido.
 
 Compare en ambos nodos, porque la causa puede estar en uno o en los dos:
 
@@ -111,12 +112,12 @@ Si los puertos difieren, vuelva a poner 694 y reinicie Heartbeat en ese nodo:
     sed -i -E '/^(udpport|mcast)/s/695/694/' /etc/ha.d/ha.cf
     /etc/init.d/heartbeat restart
 
-Cuando los nodos se oyen de nuevo, un nodo que daba al otro por muerto registra `returning after partition` y se reinicia,
-lo que termina la doble propiedad. Durante unos segundos puede que no sirva nadie: ese es el precio.
+Cuando los nodos se oyen de nuevo, un nodo que daba al otro por muerto registra `returning after partition` y se
+reinicia, lo que termina la doble propiedad. Durante unos segundos puede que no sirva nadie: ese es el precio.
 
-La lección: con dos nodos, el silencio no se distingue de la muerte. Cada nodo hizo lo que debía con lo que oía. Quitarle
-{vip} a mano a uno de ellos habría dejado la causa en su lugar, y nada en `haresources` puede evitar un cerebro dividido:
-solo un segundo camino para los latidos lo hace raro, y solo el fencing lo hace imposible.
+La lección: con dos nodos, el silencio no se distingue de la muerte. Cada nodo hizo lo que debía con lo que oía.
+Quitarle {vip} a mano a uno de ellos habría dejado la causa en su lugar, y nada en `haresources` puede evitar un
+cerebro dividido: solo un segundo camino para los latidos lo hace raro, y solo el fencing lo hace imposible.
 """,
 )
 questions = {
@@ -219,7 +220,9 @@ def judge(seen: Seen) -> list[Judged]:
     facts, answers = seen.facts, seen.answers
     said = _cause(seen.spec, seen.variant.random(name))["said"]
     named = sorted(set(answers.get("macs", "").lower().replace(",", " ").split()))
-    peers = " | ".join(f"{node}: {word or '?'}" for node, word in zip(seen.spec.nodes, facts["peers"].values()))
+    peers = " | ".join(
+        f"{node}: {word or '?'}" for node, word in zip(seen.spec.nodes, facts["peers"].values(), strict=True)
+    )
     return [
         Judged(
             "who-answered",
