@@ -85,10 +85,3 @@ def add_medium(pair: Pair) -> None:
     """What a student types on both nodes for a second path."""
     for node in pair.lab.nodes:
         pair.sh(node, f"sed -i 's/^bcast.*/&\\nbcast {NIC}/' {commands.HA_CF}")
-
-
-def stop_and_start(pair: Pair) -> None:
-    """Heartbeat anew on both nodes, with the new files. Unlike `restart` it does not wait for deadtime and more."""
-    for verb in ("stop", "start"):
-        pair.lab.each(lambda node, verb=verb: pair.ask(node, f"{commands.HEARTBEAT_INIT} {verb}"))  # type: ignore[misc]
-    pair.settle(60)

@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_paths
+from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_daemon, _tools_paths
 from labkit.heartbeat import commands
 from labkit.language import Text, listed, same
 from labkit.spec import Spec
@@ -182,4 +182,4 @@ def solve(pair: Pair) -> None:
             "ipfail=$(dpkg -L heartbeat | grep '/ipfail$');"
             f" printf 'ping {client}\\nrespawn hacluster %s\\n' \"$ipfail\" >>{commands.HA_CF}",
         )
-    _tools_paths.stop_and_start(pair)
+    _tools_daemon.renew(pair)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_paths
+from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_daemon, _tools_paths
 from labkit.heartbeat import commands
 from labkit.language import Text, listed, same
 from labkit.timing import MS, now_ns, pause_until
@@ -181,4 +181,4 @@ def judge(seen: Seen) -> list[Judged]:
 
 def solve(pair: Pair) -> None:
     _tools_paths.add_medium(pair)
-    _tools_paths.stop_and_start(pair)
+    _tools_daemon.renew(pair)
