@@ -62,8 +62,8 @@ hints = (
     Text(
         "The methods with a key are `md5` and `sha1`, as the comments in `/etc/ha.d/authkeys` say. The key must be"
         " the same on both nodes, and the file must stay readable by root alone.",
-        "Los métodos con clave son `md5` y `sha1`, como dicen los comentarios de `/etc/ha.d/authkeys`. La clave debe ser"
-        " la misma en ambos nodos, y el archivo debe seguir siendo legible solo para root.",
+        "Los métodos con clave son `md5` y `sha1`, como dicen los comentarios de `/etc/ha.d/authkeys`. La clave debe"
+        " ser la misma en ambos nodos, y el archivo debe seguir siendo legible solo para root.",
     ),
     Text(
         "`auth 1` says how a node signs. A node **takes** every method that stands in the file: as long as a line"
