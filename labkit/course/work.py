@@ -7,7 +7,7 @@ from labkit import history
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
 from labkit.errors import LabkitError, Unsettled
-from labkit.exercises import Exercise, Judged, Pair, Seen
+from labkit.exercises import Exercise, Judged, Pair, Seen, attended
 from labkit.language import Text, same
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -49,7 +49,8 @@ def examine(one: Exercise, pair: Pair) -> Examined:
     """Looks at the pair and judges. What keeps it from looking makes one check `unknown`; nothing passes by that."""
     pair.made.clear()
     try:
-        facts = one.look(pair)
+        with attended(one, pair):
+            facts = one.look(pair)
     except Unsettled as error:
         facts = {"trouble": str(error)}
     except LabkitError as error:
