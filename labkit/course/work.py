@@ -9,7 +9,7 @@ from labkit.cluster import Lab, lifecycle
 from labkit.course.desk import Attempt
 from labkit.engine import Engine, Placed
 from labkit.errors import BadInput, LabkitError
-from labkit.exercises import Exercise, Judged, Pair, Seen
+from labkit.exercises import Exercise, Judged, Pair, Seen, attended
 from labkit.language import Text, same
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -98,7 +98,8 @@ def examine(one: Exercise, pair: Pair) -> Examined:
     """Looks at the pair and judges. What keeps it from looking makes one check `unknown`; nothing passes by that."""
     pair.made.clear()
     try:
-        facts = one.look(pair)
+        with attended(one, pair):
+            facts = one.look(pair)
     except LabkitError as error:
         facts = {"trouble": str(error).splitlines()[0]}
     runs = {name: history.read(folder.history) for name, folder in pair.made.items()}

@@ -202,7 +202,7 @@ def test_every_subcommand_stands_in_the_docs(name: str) -> None:
 @pytest.mark.parametrize(("name", "language"), [("exercises.md", "en"), ("exercises.es.md", "es")])
 def test_every_exercise_stands_in_the_docs(name: str, language: Language) -> None:
     """A row for each, in the order of the course, with its title, minutes and prerequisites."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \| (\d+) \| (.*) \|$", page(name), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \| (\d+) \| (.*) \|$", page(name), re.MULTILINE)
     wanted = [
         (one.name, one.title.within(language), str(one.minutes), ", ".join(f"`{need}`" for need in one.needs) or "-")
         for one in all_exercises().values()
