@@ -31,7 +31,7 @@ from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
-from labkit.exercises import Exercise, Pair, Variant, all_exercises, exercise, words
+from labkit.exercises import Exercise, Pair, Variant, all_exercises, attended, exercise, words
 from labkit.language import Language, Text, choose
 from labkit.spec import Spec
 from labkit.store import RunFolder
@@ -201,19 +201,20 @@ def watch(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
         found = work.find(Engine.connect(), lab, attempt, shown)
-    while True:
-        examined = _examine(desk, one, found, root, lambda _: None)
-        out.rule(f"{one.name} {now()}")
-        reading.tell_checks(examined, language)
-        reading.tell_end(one, examined, language)
-        if examined.verdict == "pass":
-            return
-        state = partial(_state, found)
-        out.print(Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina").within(language))
-        wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
-        desk = Desk.open()
-        if desk.working().id != attempt.id:
-            raise BadInput("another exercise was started meanwhile; watch it anew")
+    with attended(one, Pair(found, Variant(desk.student))):
+        while True:
+            examined = _examine(desk, one, found, root, lambda _: None)
+            out.rule(f"{one.name} {now()}")
+            reading.tell_checks(examined, language)
+            reading.tell_end(one, examined, language)
+            if examined.verdict == "pass":
+                return
+            state = partial(_state, found)
+            out.print(Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina").within(language))
+            wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
+            desk = Desk.open()
+            if desk.working().id != attempt.id:
+                raise BadInput("another exercise was started meanwhile; watch it anew")
 
 
 @app.command()
