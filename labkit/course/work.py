@@ -66,18 +66,18 @@ def lay_down(lab: Lab, attempt: Attempt) -> None:
     lab.client.put([Placed(ATTEMPT, attempt.id.encode())])
 
 
-def find(engine: Engine, name: str, attempt: Attempt, shown: Progress) -> Lab:
+def find(engine: Engine, attempt: Attempt, shown: Progress) -> Lab:
     """The attempt's pair, started again if it was stopped. Raises BadInput if there is none, or only another's."""
-    lab = lifecycle.find(engine, name)
+    lab = lifecycle.find(engine, attempt.lab)
     again = f"`labkit exercise start {attempt.exercise}` gives a fresh one"
     if lab is None:
-        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {name!r}); {again}")
+        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {attempt.lab!r}); {again}")
     try:
         laid = lab.client.get(ATTEMPT).decode()
     except LabkitError:
         laid = ""
     if laid != attempt.id:
-        raise BadInput(f"the lab {name!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
+        raise BadInput(f"the lab {attempt.lab!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
     if lab.client.state() != "running" or lab.gateway.state() != "running":
         shown.step("the pair was stopped, as by a reboot: it is started again, as it was left")
         lifecycle.resume(lab)
