@@ -26,8 +26,8 @@ see of that?
 
        labkit failover --name {lab} --fault node-kill
 
-After the outage, labkit gives {first} its power back and goes on measuring. Name the run (`run`), and answer from its
-table how long clients were without a page **again** when {first} came back, in seconds (`failback`).
+   After the outage, labkit gives {first} its power back and goes on measuring. Name the run (`run`), and answer from
+   its table how long clients were without a page **again** when {first} came back, in seconds (`failback`).
 2. Change the pair so that a node which comes back leaves the resources where they are. It must hold for both nodes,
    and both daemons must run with it.
 
