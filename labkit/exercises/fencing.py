@@ -104,16 +104,16 @@ En ambos nodos, con `labkit exercise watch` funcionando en otra parte:
     echo 'stonith_host * external/labkit {client}' >>/etc/ha.d/ha.cf
     /etc/init.d/heartbeat restart
 
-Cuando {first} se cuelga, el registro de {second} tiene, en este orden, `node {first}: is dead`, `Resetting node
-{first}`, `node {first} now reset.` y `Resources being acquired from {first}.` {first} arranca, se une y recibe de
-vuelta sus recursos.
+Cuando {first} se cuelga, el registro de {second} tiene, en este orden, `node {first}: is dead`,
+`Resetting node {first}`, `node {first} now reset.` y `Resources being acquired from {first}.` {first} arranca, se une
+y recibe de vuelta sus recursos.
 
 Esa es la única respuesta a un cerebro dividido que es correcta sea cual sea la causa: {second} ya no cree que {first}
-está muerto, se encargó de ello. Tiene su precio. Heartbeat espera el disparo **para siempre**: detenga `labkit
-exercise watch`, haga que {first} se cuelgue, y {second} registra `STONITH of {first} failed.  Retrying...` cada pocos
-segundos y no atiende a nadie. Por eso un interruptor no debe compartir la corriente ni la red del propio nodo. Y si
-ambos nodos pueden disparar y no se oyen, gana el más rápido; por eso initdead es aquí más largo que deadtime: dos
-nodos que arrancan a distinta velocidad se dispararían el uno al otro.
+está muerto, se encargó de ello. Tiene su precio. Heartbeat espera el disparo **para siempre**: detenga
+`labkit exercise watch`, haga que {first} se cuelgue, y {second} registra `STONITH of {first} failed.  Retrying...`
+cada pocos segundos y no atiende a nadie. Por eso un interruptor no debe compartir la corriente ni la red del propio
+nodo. Y si ambos nodos pueden disparar y no se oyen, gana el más rápido; por eso initdead es aquí más largo que
+deadtime: dos nodos que arrancan a distinta velocidad se dispararían el uno al otro.
 
 A un nodo que se va en orden no se le dispara.
 """,

@@ -95,15 +95,15 @@ there can keep a dead node alive, or speak for a node in worse ways. A key keeps
 Mientras `forge` habla, {second} tiene al {first} muerto por `active` y nunca toma el servicio: no sirve nadie, y
 ninguna línea del registro dice que algo esté mal. Cuando calla, {second} toma el servicio después de deadtime.
 
-En un nodo haga una clave, y ponga las mismas dos líneas en `/etc/ha.d/authkeys` de ambos, en lugar de `auth 1` y `1
-crc`:
+En un nodo haga una clave, y ponga las mismas dos líneas en `/etc/ha.d/authkeys` de ambos, en lugar de `auth 1` y
+`1 crc`:
 
     auth 1
     1 sha1 CLAVE
 
 donde CLAVE es una sola palabra larga y aleatoria, como la dan `openssl rand -hex 20` o
-`head -c 20 /dev/urandom | sha1sum`. Después, en ambos: `chmod 600 /etc/ha.d/authkeys` y `/etc/init.d/heartbeat
-restart`.
+`head -c 20 /dev/urandom | sha1sum`. Después, en ambos: `chmod 600 /etc/ha.d/authkeys` y
+`/etc/init.d/heartbeat restart`.
 
 Ahora {second} registra `authentication failed` o `Invalid authentication` por cada latido falsificado y no cuenta
 ninguno.

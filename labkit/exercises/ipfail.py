@@ -74,9 +74,10 @@ Without ipfail, a node that has lost {nic} goes on sending heartbeats on {path}.
 moves, and the clients have nobody: a failure of the network that Heartbeat does not look for.
 
 With it, each node pings {client}, and the two ipfail processes tell each other, over the path that is left, how many
-ping nodes they reach. The one that reaches fewer hands over: `Giving up because we were told that we have less ping
-nodes.` in the log, deadping (deadtime, if it is not set) and a few keepalives after the loss. If neither reaches any,
-nobody moves, which is right: nothing would be better on the other side.
+ping nodes they reach. The one that reaches fewer hands over:
+`Giving up because we were told that we have less ping nodes.` in the log, deadping (deadtime, if it is not set) and a
+few keepalives after the loss. If neither reaches any, nobody moves, which is right: nothing would be better on the
+other side. When {nic} is back, both reach as many, and with auto_failback on the service goes home.
 
 Choose a ping node whose answer means that clients are served: a router that never goes away, better two of them. A ping
 node that is often away makes the pair wander.
@@ -94,7 +95,8 @@ los clientes no tienen a nadie: una falla de la red que Heartbeat no busca.
 Con él, cada nodo hace ping a {client}, y los dos procesos ipfail se dicen, por el camino que queda, cuántos nodos de
 ping alcanzan. El que alcanza menos entrega: `Giving up because we were told that we have less ping nodes.` en el
 registro, deadping (deadtime, si no se indica) y unos keepalive después de la pérdida. Si ninguno alcanza ninguno,
-nadie se mueve, y es lo correcto: en el otro lado nada estaría mejor.
+nadie se mueve, y es lo correcto: en el otro lado nada estaría mejor. Cuando vuelve {nic}, ambos alcanzan los mismos, y
+con auto_failback activado el servicio regresa a casa.
 
 Elija un nodo de ping cuya respuesta signifique que los clientes están atendidos: un enrutador que no se va nunca, mejor
 dos. Un nodo de ping que falta a menudo hace vagar a la pareja.

@@ -89,10 +89,10 @@ En su propia máquina, y después en {first} cuando la pareja esté de nuevo en 
     docker start labkit-{lab}-{first}
     /usr/share/heartbeat/hb_standby
 
-El corte de corriente cuesta alrededor de deadtime, {deadtime} s: {second} primero debe estar seguro. La entrega
-cuesta de 1,5 a 3 s, y ni keepalive ni deadtime están en ella, porque nadie espera un silencio: {first} dice `wants to
-go standby`, suelta sus recursos, y solo entonces los toma {second}. La mayor parte de lo que queda es la parada de
-apache2. Así que por un momento no sirve nadie, y en ningún momento sirven dos.
+El corte de corriente cuesta alrededor de deadtime, {deadtime} s: {second} primero debe estar seguro. La entrega cuesta
+de 1,5 a 3 s, y ni keepalive ni deadtime están en ella, porque nadie espera un silencio: {first} dice
+`wants to go standby`, suelta sus recursos, y solo entonces los toma {second}. La mayor parte de lo que queda es la
+parada de apache2. Así que por un momento no sirve nadie, y en ningún momento sirven dos.
 
 Detener Heartbeat en {first} habría movido el servicio con la misma rapidez. Pero entonces {first} ya no sería
 miembro, y lo tomaría todo de vuelta en cuanto arranque, en medio de su trabajo, si auto_failback está activado.
