@@ -36,7 +36,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import SIGN, findings, interval
+from labkit.cli.show import findings, interval, sign
 from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError
 from labkit.heartbeat.times import show_ms
@@ -120,8 +120,9 @@ def _cells(document: dict[str, Any]) -> Table:
         timing = (show_ms(cell["timing"][name]) for name in ("keepalive_ms", "deadtime_ms"))
         outage = cell["summary"]["outage_ms"] if cell["summary"] else dict.fromkeys(("median", "ci95", "min", "max"))
         spread = (duration(outage[name]) for name in ("min", "max"))
-        verdict = SIGN.get(cell["verdict"], f"[red]{cell['verdict'].upper()}[/red]")
-        table.add_row(cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread, verdict)
+        table.add_row(
+            cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread, sign(cell["verdict"])
+        )
     return table
 
 

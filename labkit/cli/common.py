@@ -186,12 +186,17 @@ def present_spec(engine: Engine, name: str | None) -> Spec | None:
 def lab_for(
     engine: Engine, spec: Spec, options: lifecycle.Options, shown: Printed, keep: bool
 ) -> Iterator[tuple[Lab, bool]]:
-    """A lab to run something on, and whether it goes away afterwards: not if it was there before, or is to be kept."""
+    """A lab to run something on, and whether it goes away afterwards: not if it was there before, or is to be kept.
+
+    A lab that is up and was configured by hand is taken as it stands.
+    """
     with lock.held(spec.name, shown):
-        disposable = not keep and lifecycle.find(engine, spec.name) is None
-        start = lifecycle.up(engine, spec, options, shown)
+        present = lifecycle.find(engine, spec.name)
+        disposable = not keep and present is None
+        by_hand = present is not None and lifecycle.is_bare(present) and present.spec == spec
+        lab = present if present and by_hand else lifecycle.up(engine, spec, options, shown).lab
         try:
-            yield start.lab, disposable
+            yield lab, disposable
         finally:
             if disposable:
                 shown.step("removing the lab")

@@ -38,7 +38,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import Timeline, findings, outcome
+from labkit.cli.show import Timeline, findings, in_language, outcome
 from labkit.cluster import Lab, doctor, lifecycle
 from labkit.cluster.look import look
 from labkit.engine import Engine
@@ -184,7 +184,7 @@ def lab(
         with lab_for(engine, spec, options, shown, keep=not remove) as (present, disposable):
             shown.step("checking the pages")
             sights = look(present)
-            out.print(findings((one.check, one.verdict, one.detail) for one in sights))
+            out.print(findings(in_language(sights, "en")))
             shown.step(f"forcing a failover: {scenario.fault.describe}")
             result = _measure(present, scenario, root, out, disposable)
     outcome(out, result, f"{result['run']}/{REPORT}")

@@ -18,6 +18,7 @@ from labkit.errors import BadInput
 from labkit.exercises import Variant, all_exercises, exercise
 from labkit.spec import Spec
 from labkit.store import RunFolder
+from labkit.timing import SECOND, now_ns
 
 
 def verify(
@@ -41,6 +42,7 @@ def verify(
     engine = Engine.connect()
     with progress(as_json) as shown, lock.held(base.name, shown):
         images.ensure(engine, base.platform, shown)
+        since = now_ns()
         verified = verify_all(engine, chosen, Variant(student), base, root, parallel, shown)
     if as_json:
         answer([asdict(one) for one in verified])
@@ -49,6 +51,9 @@ def verify(
         out.print(f"{sign}  {one.name}  {sum(one.took_s.values()):.0f} s")
         for wrong in one.wrong:
             out.print(f"    {markup(wrong)}", soft_wrap=True)
+    if not as_json:
+        proved = sum(not one.wrong for one in verified)
+        out.print(f"{proved} of {len(verified)} exercises proved in {(now_ns() - since) / SECOND:.0f} s")
     leave("fail" if any(one.wrong for one in verified) else "pass")
 
 
