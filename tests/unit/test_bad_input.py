@@ -380,8 +380,8 @@ OPTIONS = {
     "nonsense": [],
 }
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
-    ["", "-", "--", "auto", "0", "-1", "1e999", "9" * 30, "../x", "/dev/null", "a/b", "loss:share=x", "loss:=", "outage.p95 < 6s",
-     "10.0.0.0/24", "::1/64", "200ms", "1,2,,", "[red]", "en", "xx"]
+    ["", "-", "--", "auto", "0", "-1", "1e999", "9" * 30, "../x", "/dev/null", "a/b", "loss:share=x", "loss:=",
+     "outage.p95 < 6s", "10.0.0.0/24", "::1/64", "200ms", "1,2,,", "[red]", "en", "xx"]
 )  # fmt: skip
 
 
