@@ -147,8 +147,8 @@ def doomed(engine: Engine) -> Iterator[str]:
 
 
 def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
-    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; what somebody does there is not thrown
-    away by a measurement with other settings; `down` leaves nothing of a lab."""
+    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; what somebody does there is not
+    thrown away by a measurement with other settings; `down` leaves nothing of a lab."""
     up = run_cli("up", "--name", doomed, "--bare", *FAST, "--json")
     assert up.exit_code == 0, up
     assert up.document["vip_owners"] == []
