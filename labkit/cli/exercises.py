@@ -25,7 +25,7 @@ from labkit.cli.common import (
     progress,
 )
 from labkit.cli.show import markup
-from labkit.cluster import Lab
+from labkit.cluster import Lab, lock
 from labkit.course import record, submission, work
 from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
@@ -167,8 +167,9 @@ def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption 
     language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
-    with progress(as_json) as shown:
-        found = work.find(Engine.connect(), attempt, shown)
+    engine = Engine.connect()
+    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+        found = work.find(engine, attempt, shown)
 
         def tell(folder: RunFolder) -> None:
             text = Text("breaking it on purpose, to see what happens", "rompiéndola a propósito, para ver qué sucede")
@@ -203,7 +204,8 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
         found = work.find(Engine.connect(), attempt, shown)
     with attended(one, Pair(found, Variant(desk.student))):
         while True:
-            examined = _examine(desk, one, found, root, lambda _: None)
+            with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
+                examined = _examine(desk, one, found, root, lambda _: None)
             out.rule(f"{one.name} {now()}")
             reading.tell_checks(examined, language)
             reading.tell_end(one, examined, language)
@@ -319,7 +321,7 @@ def _begin(
     attempt = Attempt(one.name, name, spec.platform)
     engine = Engine.connect()
     missing = [need for need in one.needs if need not in desk.passed]
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(name, shown):
         images.ensure(engine, spec.platform, shown)
         shown.step(Text("starting a fresh pair", "arrancando una pareja nueva").within(language))
         pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, shown)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import markup, print_status
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
 from labkit.guide import audit as audits
@@ -112,7 +113,9 @@ def guide(
     options = lifecycle.Options(
         staged=False, bare=True, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto", mirror=mirror
     )
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, ExitStack() as stack:
+        for spec in specs:
+            stack.enter_context(lock.held(spec.name, shown))
         built = images.ensure(engine, specs[0].platform, shown, mirror)
         browser = images.ensure_browser(engine, built, shown) if figures else ""
         folder = RunFolder.create(root, "guide")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    complain,
     leave,
     out,
     progress,
@@ -32,11 +34,11 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import findings, in_language, markup, print_status, status_document
-from labkit.cluster import access, lifecycle
+from labkit.cluster import access, lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
-from labkit.engine import Engine, grants, images
+from labkit.engine import Engine, contents, grants, images
 from labkit.errors import NotAvailable
 from labkit.language import choose
 from labkit.resources import compose_dir
@@ -68,6 +70,12 @@ def build(
         bool, typer.Option("--browser", help="Also the browser that `labkit guide --figures` uses.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of the build.")] = False,
+    write_lock: Annotated[
+        Path | None, typer.Option("--write-lock", help="Write down what the images are made of, to compare with later.")
+    ] = None,
+    locked: Annotated[
+        Path | None, typer.Option("--locked", help="Say what differs from such a file; exit code 1 if anything does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Builds the images of a platform where they are missing or stale.
@@ -75,12 +83,16 @@ def build(
     Example: labkit build --platform debian-12
     """
     spec = read_spec(file, platform=platform)
+    wanted = contents.read(locked) if locked else None
     engine = Engine.connect()
     with progress(as_json, verbose) as shown:
         built = images.ensure(engine, spec.platform, shown, mirror, rebuild)
         digests = dict(built.digests)
         if browser:
             digests[images.BROWSER] = images.ensure_browser(engine, built, shown, rebuild)
+        found = contents.contents(engine, built) if write_lock or wanted is not None else {}
+    if write_lock:
+        contents.write(write_lock, found)
     sizes = images.sizes_mb(engine)
     document = [
         {"name": name, "digest": digest, "size_mb": round(sizes[name], 1)}
@@ -91,6 +103,9 @@ def build(
         answer(document)
     for one in () if as_json else document:
         out.print(f"{one['name']}  {one['size_mb']} MB  [dim]{one['digest']}[/dim]")
+    if wanted is not None and (differs := contents.changes(wanted, found)):
+        complain("\n".join([f"the images are not those of {locked}:", *differs]))
+        leave("fail")
 
 
 def up(
@@ -123,7 +138,7 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
     if as_json:
         answer(status_document(start.lab) | {"milestones_ms": start.milestones_ms})
@@ -204,8 +219,9 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
 
     Example: labkit down
     """
-    with progress(as_json) as shown:
-        removed = lifecycle.remove(Engine.connect(), name, shown)
+    engine = Engine.connect()
+    with progress(as_json) as shown, lock.held(name, shown):
+        removed = lifecycle.remove(engine, name, shown)
     if as_json:
         answer(removed)
     elif not removed:
@@ -220,14 +236,21 @@ def gc(
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, and so do images and stored runs.
+    Labs that are up and whole stay, those that another command is changing, images and stored runs.
 
     Example: labkit gc --dry-run
     """
     engine = Engine.connect()
-    with progress(as_json) as shown:
-        found = lifecycle.leftovers(engine, name, spare_whole_labs=not everything and name is None)
-        if not dry_run:
+    spare = not everything and name is None
+    with progress(as_json) as shown, ExitStack() as stack:
+        found = lifecycle.leftovers(engine, name, spare)
+        busy = {one.lab for one in found if spare and lock.holder(one.lab)}
+        found = [one for one in found if one.lab not in busy]
+        if found and not dry_run:
+            labs = {one.lab for one in found}
+            for lab in sorted(labs):
+                stack.enter_context(lock.held(lab, shown))
+            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
             lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)

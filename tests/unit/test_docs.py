@@ -30,7 +30,7 @@ from tests.unit.histories import dual_owner, failover, never_back, no_op, run_ev
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 GUIDE: dict[Language, Path] = {"en": DOCS / "guide" / "README.md", "es": DOCS / "guide" / "README.es.md"}
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.rglob("*.md")])
 SCHEMA = json.loads((DOCS / "result.schema.json").read_text(encoding="utf-8"))
 CLI: Any = typer.main.get_command(app)
 
