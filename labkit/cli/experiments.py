@@ -124,7 +124,7 @@ def failover(
         if parallel > 1:
             result = _shared(engine, spec, scenario, parallel, root, shown, assertions)
         else:
-            with lab_for(engine, spec, options, shown, keep) as (lab, disposable):
+            with lab_for(engine, spec, options, shown, keep, by_hand=True) as (lab, disposable):
                 result = _measure(lab, scenario, root, console, disposable, assertions)
     if as_json:
         answer(result)

@@ -13,7 +13,7 @@ from labkit.engine import Container, Engine, network
 from labkit.errors import NotAvailable
 from labkit.heartbeat import commands
 from labkit.timing import wait_until
-from tests.e2e.helpers import FAST, Recorder, fast, lab_up, leftovers, named, run_cli, swept
+from tests.e2e.helpers import FAST, Recorder, complaint, fast, lab_up, leftovers, named, run_cli, swept
 
 
 def test_a_corrected_pair_serves_all_pages_and_has_one_owner(lab: Lab) -> None:
@@ -218,7 +218,8 @@ def doomed(engine: Engine) -> Iterator[str]:
 
 
 def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
-    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; `down` leaves nothing of a lab."""
+    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; what somebody does there is not
+    thrown away by a measurement with other settings; `down` leaves nothing of a lab."""
     up = run_cli("up", "--name", doomed, "--bare", *FAST, "--json")
     assert up.exit_code == 0, up
     assert up.document["vip_owners"] == []
@@ -229,6 +230,8 @@ def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
         listed = Container(engine.client.containers.get(inside)).must("ls", "/usr/share/doc/heartbeat", "/etc/ha.d")
         assert {"ha.cf.gz", "haresources.gz", "authkeys"} <= set(listed.split())
         assert "ha.cf" not in listed.split()
+    refused = complaint(run_cli("failover", "--name", doomed, "--deadtime", "7"), 3)
+    assert "was configured by hand" in refused
     kinds = {one.split()[0] for one in leftovers(engine, doomed)}
     assert kinds >= {"container", "network", "folder"}
 
