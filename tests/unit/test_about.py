@@ -61,7 +61,7 @@ def test_help_in_spanish_falls_back() -> None:
 
 def test_help_refuses_other_topics() -> None:
     """An unknown page is bad input, and the message lists those that there are."""
-    with pytest.raises(BadInput, match=r"no page '\.\./README'; use one of: commands, .*tutorial"):
+    with pytest.raises(BadInput, match=r"no page '\.\./README'; use one of: .*, commands, .*tutorial"):
         CliRunner().invoke(app, ["help", "../README"], catch_exceptions=False)
 
 
