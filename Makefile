@@ -2,13 +2,15 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench images wheel lock clean distclean venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench images wheel docs lock clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
 SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
 IMAGES ?= images.tar
-SCHEMA = $(BIN)/check-jsonschema --quiet --builtin-schema vendor
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	--custom-compile-command "make lock"
+SCHEMA = $(BIN)/check-jsonschema --builtin-schema vendor
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
 
 help: ## list the targets
@@ -63,10 +65,14 @@ images: engine ## build the images
 wheel: venv ## the wheel and the sdist, under dist/
 	$(BIN)/hatchling build
 
-lock: venv ## resolve requirements.lock anew, to the newest versions, for Python 3.10 and later
+docs: venv ## the pages as a site, under site/; every link is checked
+	[ -x $(BIN)/mkdocs ] || $(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-docs.lock
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+lock: venv ## resolve both locks anew, to the newest versions, for Python 3.10 and later
 	$(BIN)/python -m pip install -qq uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --group dev \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group docs --constraints requirements.lock --output-file requirements-docs.lock
 
 kept-images: engine ## the images, from the archive IMAGES if it is there; else they are built, and kept in it
 	[ ! -f $(IMAGES) ] || docker load --quiet --input $(IMAGES)
@@ -88,7 +94,7 @@ action: engine ## what action.yml does: a failover as FAULT, TRIALS and ASSERT s
 	cd $(or $(IN),.) && $(CURDIR)/$(BIN)/python $(CURDIR)/scripts/ci.py action
 
 clean: ## remove caches and built packages
-	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the stored runs too
