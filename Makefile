@@ -91,7 +91,7 @@ ci-summary: venv ## the reports under runs/, for the summary of a CI job
 	@$(BIN)/python scripts/ci.py summary
 
 action: engine ## what action.yml does: a failover as FAULT, TRIALS and ASSERT say, measured from where IN is
-	cd $(or $(IN),.) && $(CURDIR)/$(BIN)/python $(CURDIR)/scripts/ci.py action
+	cd "$(or $(IN),.)" && "$(CURDIR)/$(BIN)/python" "$(CURDIR)/scripts/ci.py" action
 
 clean: ## remove caches and built packages
 	rm -rf dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
