@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench images wheel docs lock clean distclean venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+	clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
@@ -14,7 +15,7 @@ SCHEMA = $(BIN)/check-jsonschema --builtin-schema vendor
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
 	$(BIN)/labkit lab
@@ -58,6 +59,29 @@ regression: venv ## hold a sweep (SWEEP, or the newest) to its platform's baseli
 
 baseline: venv ## make a sweep (SWEEP, or the newest) its platform's baseline
 	$(BIN)/python scripts/regression.py record $(SWEEP)
+
+fuzz: venv ## feed far more damaged input than the tests do to every reader: N examples each (2000), and say how many
+	LABKIT_FUZZ=$(or $(N),2000) $(BIN)/pytest -s --timeout=0 tests/unit/test_bad_input.py
+
+compare-heartbeat: engine ## give N configurations (1000) made up from SEED to the real daemon, and compare its verdict
+	LABKIT_COMPARE=$(or $(N),1000) LABKIT_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -s --timeout=0 tests/docker/test_parsers_against_heartbeat.py
+
+audit: venv ## look all dependencies up among the known vulnerabilities (asks PyPI; fails where it does not answer)
+	python3 -m venv .venv/tools
+	.venv/tools/bin/pip install -qq pip-audit
+	.venv/tools/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
+sbom: images ## dist/node-PLATFORM.cdx.json: what a node image holds, as CycloneDX, by debsbom
+	python3 -m venv .venv/tools
+	.venv/tools/bin/pip install -qq debsbom
+	@mkdir -p dist
+	@for tag in $$(docker image ls --format '{{.Tag}}' labkit/node); do \
+		docker run --rm --network none --label labkit=sbom --entrypoint tar labkit/node:$$tag \
+			-C / -cf - var/lib/dpkg var/lib/apt usr/share/doc etc/os-release usr/lib/os-release \
+		| .venv/tools/bin/debsbom generate -t cdx -r - --distro-name labkit-node -o - > dist/node-$$tag.cdx.json && \
+		echo "dist/node-$$tag.cdx.json" || exit 1; \
+	done
 
 images: engine ## build the images
 	$(BIN)/labkit build

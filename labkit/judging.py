@@ -9,7 +9,7 @@ from typing import Any
 
 from labkit import checks, history, report
 from labkit.measure import Assertion, result
-from labkit.store import CAPTURE, RESULT, RunFolder
+from labkit.store import CAPTURE, RESULT, RunFolder, as_written
 from labkit.wire import wire_events
 
 REPORT = "report.html"
@@ -22,13 +22,14 @@ def judge(folder: RunFolder, asserted: Sequence[Assertion] = ()) -> dict[str, An
     Raises BadInput, with file and line, for a history that cannot be read, and for a capture that is none.
     """
     events = history.read(folder.history)
-    events += wire_events(folder.path / CAPTURE, events)
-    document = result(events, run=str(folder.path))
-    document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
-    for one in asserted:
-        document["checks"].append(asdict(checks.Judgement(one.text, *one.judge(document["summary"]))))
-    folder.write_json(RESULT, document)
-    folder.write(REPORT, report.render_html(document, events, folder.rendered()))
-    folder.write("report.md", report.render_markdown(document, events))
-    folder.write("junit.xml", report.junit_xml(document))
+    with as_written(folder.history):
+        events += wire_events(folder.path / CAPTURE, events)
+        document = result(events, run=str(folder.path))
+        document["checks"] = [asdict(judgement) for judgement in checks.judge_all(events)]
+        for one in asserted:
+            document["checks"].append(asdict(checks.Judgement(one.text, *one.judge(document["summary"]))))
+        folder.write_json(RESULT, document)
+        folder.write(REPORT, report.render_html(document, events, folder.rendered()))
+        folder.write("report.md", report.render_markdown(document, events))
+        folder.write("junit.xml", report.junit_xml(document))
     return document

@@ -43,6 +43,11 @@ def state_dir() -> Path:
     return Path(state) / "labkit"
 
 
+def locks_dir() -> Path:
+    """Where a command says which lab it is changing. Beside the labs' folders, not among them: gc leaves it alone."""
+    return state_dir().with_name("labkit-locks")
+
+
 def data_dir() -> Path:
     """Where this user's own work is kept: a student's progress and records. No lab's, so gc leaves it alone."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"

@@ -8,11 +8,13 @@ result.json, report.md, report.html, junit.xml   what was made of it
 import json
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import BadInput, NotAvailable
+from labkit.errors import BadInput, LabkitError, NotAvailable
 
 HISTORY = "history.jsonl"
 RESULT = "result.json"
@@ -80,10 +82,24 @@ class RunFolder:
     def result(self) -> dict[str, Any] | None:
         """result.json, or None for a run that was cut short."""
         try:
-            document: dict[str, Any] = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            document = json.loads((self.path / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return None
-        return document
+        return document if isinstance(document, dict) else None
+
+
+@contextmanager
+def as_written(file: str | Path) -> Iterator[None]:
+    """Around work that takes a file's values for what labkit writes. Where they are not, BadInput names the file."""
+    try:
+        yield
+    except LabkitError:
+        raise
+    except Exception as error:  # whoever edits a file can put anything anywhere
+        raise BadInput(
+            f"{file} holds what labkit does not write, so nothing can be made of it ({type(error).__name__}: {error})."
+            " If nobody has changed it, please report that."
+        ) from error
 
 
 def runs(root: Path) -> list[RunFolder]:

@@ -40,6 +40,16 @@ def wire_events(capture: Path, events: Sequence[Event]) -> list[Event]:
     return found
 
 
+def announcements(capture: Path, vip: str) -> list[tuple[int, str]]:
+    """The gratuitous ARPs for the VIP in any capture of Ethernet: wall time in ns, and the address that it came from.
+
+    BadInput if the file is no capture.
+    """
+    address = socket.inet_aton(vip)
+    told = ((wall_ns, _told(frame, address, 0)) for wall_ns, frame in _frames(capture))
+    return [(wall_ns, what[1]) for wall_ns, what in told if what and what[0] == "gratuitous"]
+
+
 def _frames(capture: Path) -> Iterator[tuple[int, bytes]]:
     """Each frame with its stamp, wall time in ns; a last one that was torn is left out."""
     from scapy.error import Scapy_Exception

@@ -22,13 +22,12 @@ import termios
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
+
+from labkit.guide.scene import draw
 
 ERASED = re.compile(rb"^.*(?:\x1b\[2K|\r(?!$))", re.DOTALL)  # what a spinner wrote on a line, and took away again
 OTHER_CONTROL = re.compile(rb"\x1b\[(?:\?\d+[hl]|\d*[A-DGJK])")  # the cursor: shown, hidden, moved
-WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture loads nothing; the viewer's own font will do
 
 
 def record(command: list[str], columns: int) -> tuple[bytes, int]:
@@ -84,17 +83,6 @@ def _find(lines: Sequence[Text], pattern: str, start: int) -> int:
         if re.search(pattern, lines[number].plain):
             return number
     sys.exit(f"record_svg: after line {start} of the output there is none with {pattern!r}")
-
-
-def draw(lines: Sequence[Text], columns: int, title: str) -> str:
-    """The lines as an SVG picture that needs nothing beside it."""
-    with open(os.devnull, "w") as nowhere:
-        console = Console(record=True, file=nowhere, width=columns, force_terminal=True, color_system="truecolor")
-        for line in lines:
-            console.print(line, overflow="fold")
-        console.print()  # room below: the last line of rich's picture is cut off at its foot
-        picture = WEB_FONT.sub("", console.export_svg(title=title, theme=SVG_EXPORT_THEME, unique_id="labkit"))
-    return picture.replace("<text ", '<text xml:space="preserve" ')  # some viewers drop blanks at a text's ends
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from labkit import history, runner
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images, network
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
@@ -37,16 +38,22 @@ class Pairs:
         self._engine = engine
         self._options = lifecycle.Options(staged=False, auto_ports=True, auto_subnet=True, mirror=mirror)
         self._progress = progress
+        self._held = ExitStack()
         self.names = [spec.with_options(name=f"{spec.name}-p{number}").name for number in range(1, count + 1)]
         images.ensure(engine, spec.platform, progress, mirror)  # once, before all of them want it at the same time
 
     def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for name in self.names:
+                stack.enter_context(lock.held(name, self._progress))
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.remove()
+        with self._held:
+            self.remove()
 
     def remove(self) -> None:
         for name in self.names:

@@ -5,19 +5,24 @@ and what became of it. campaigns: many runs with one question. guide: the guide 
 teaching: the course. about: versions, and the pages offline. show: tables and the timeline while it happens.
 """
 
+import os
 import signal
 import sys
+import traceback
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any
 
 import typer
 
 from labkit.cli import about, campaigns, exercises, experiments, faults, guide, labs, teaching
-from labkit.cli.common import INTERRUPTED, complain
+from labkit.cli.common import EXIT, INTERRUPTED, complain
 from labkit.errors import BadInput, LabkitError
 
 # Click's own base of wrong use; typer carries Click inside from some version on, so it is found through typer.
 WrongUse: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+TRACEBACK = "LABKIT_TRACEBACK"  # set, a mistake of labkit's own shows where it was made
 
 app = typer.Typer(
     name="labkit",
@@ -44,6 +49,9 @@ about.register(app)
 def main() -> None:
     """Entry point. Turns every error that labkit raises on purpose into one message and its exit code."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign is no reason to stop
     try:
         sys.exit(app(standalone_mode=False))  # an Exit inside comes back as its code, None is 0
     except typer.Abort:
@@ -57,6 +65,15 @@ def main() -> None:
     except LabkitError as error:
         complain(str(error))
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        complain(
+            f"this is a mistake of labkit's own: {type(error).__name__}: {error} ({where.filename}:{where.lineno})."
+            f" {TRACEBACK}=1 shows all of it; please report that."
+        )
+        sys.exit(EXIT["unknown"])
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

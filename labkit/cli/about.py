@@ -73,9 +73,10 @@ def root(
 
 
 def _pages(language: Language) -> dict[str, Path]:
-    """Topic -> page: NAME.md, or in another language NAME.LANGUAGE.md where there is one."""
+    """Topic -> page: NAME.md or NAME/README.md; in another language that with .LANGUAGE before .md, if there is one."""
     folder = docs_dir()
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.md"))}
+    names = {path: path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.md"))}
+    found = {name.replace("/README", ""): path for path, name in names.items()}
     endings = {f".{one}" for one in LANGUAGES}
     return {
         topic: found.get(f"{topic}.{language}", path)

@@ -36,7 +36,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import SIGN, findings, interval
+from labkit.cli.show import findings, interval, sign
 from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError
 from labkit.heartbeat.times import show_ms
@@ -44,7 +44,7 @@ from labkit.history import Event, header, read
 from labkit.measure import Assertion, parse_duration, result
 from labkit.plot import duration
 from labkit.runner import Scenario
-from labkit.store import RunFolder
+from labkit.store import RunFolder, as_written
 
 ALL = "all"
 VERDICTS = {"slower": "fail", "faster": "pass", "no different": "pass", "unknown": "unknown"}
@@ -127,8 +127,9 @@ def _cells(document: dict[str, Any]) -> Table:
         timing = (show_ms(cell["timing"][name]) for name in ("keepalive_ms", "deadtime_ms"))
         outage = cell["summary"]["outage_ms"] if cell["summary"] else dict.fromkeys(("median", "ci95", "min", "max"))
         spread = (duration(outage[name]) for name in ("min", "max"))
-        verdict = SIGN.get(cell["verdict"], f"[red]{cell['verdict'].upper()}[/red]")
-        table.add_row(cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread, verdict)
+        table.add_row(
+            cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread, sign(cell["verdict"])
+        )
     return table
 
 
@@ -144,12 +145,14 @@ def compare(
     Example: labkit compare runs/20260102T030405Z-node-kill-1a2b runs/20260102T040506Z-node-kill-3c4d
     """
     assertions = [Assertion.parse(text) for text in asserted or ()]
-    document = compared(_side(a), _side(b), anyway)
-    document["checks"] = [asdict(Judgement(one.text, *one.judge(document["b"]["summary"]))) for one in assertions]
-    if as_json:
-        answer(document)
-    else:
-        _tell(document)
+    sides = _side(a), _side(b)
+    with as_written(f"{a} or {b}"):
+        document = compared(*sides, anyway)
+        document["checks"] = [asdict(Judgement(one.text, *one.judge(document["b"]["summary"]))) for one in assertions]
+        if as_json:
+            answer(document)
+        else:
+            _tell(document)
     leave(worst([VERDICTS[document["b_is"]], *(check["verdict"] for check in document["checks"])]))
 
 
@@ -157,7 +160,8 @@ def _side(run: Path) -> tuple[dict[str, Any], Event]:
     """A run's result, made anew by the present rules, and the header of its history."""
     folder = RunFolder.open(run)
     events = read(folder.history)
-    return result(events, str(run)), header(events)
+    with as_written(folder.history):
+        return result(events, str(run)), header(events)
 
 
 def _tell(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.status import Status
 
 from labkit import spec as specs
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput
 from labkit.platforms import discover
@@ -201,14 +201,28 @@ def present_spec(engine: Engine, name: str | None) -> Spec | None:
 
 @contextmanager
 def lab_for(
-    engine: Engine, spec: Spec, options: lifecycle.Options, shown: Printed, keep: bool
+    engine: Engine, spec: Spec, options: lifecycle.Options, shown: Printed, keep: bool, by_hand: bool = False
 ) -> Iterator[tuple[Lab, bool]]:
-    """A lab to run something on, and whether it goes away afterwards: not if it was there before, or is to be kept."""
-    disposable = not keep and lifecycle.find(engine, spec.name) is None
-    start = lifecycle.up(engine, spec, options, shown)
-    try:
-        yield start.lab, disposable
-    finally:
-        if disposable:
-            shown.step("removing the lab")
-            lifecycle.remove(engine, spec.name, Silent())
+    """A lab to run something on, and whether it goes away afterwards: not if it was there before, or is to be kept.
+
+    by_hand: a lab that was configured by hand is taken as it stands. Raises BadInput if other settings than its own are
+    asked for then: making it anew would throw somebody's work away.
+    """
+    with lock.held(spec.name, shown):
+        present = lifecycle.find(engine, spec.name)
+        disposable = not keep and present is None
+        if by_hand and present is not None and lifecycle.is_bare(present):
+            if present.spec != spec:
+                raise BadInput(
+                    f"the lab {spec.name!r} was configured by hand, and other settings than its own are asked for, by"
+                    f" options or by {DEFAULT_FILE}; leave them out, or remove it first: labkit down --name {spec.name}"
+                )
+            lab = present
+        else:
+            lab = lifecycle.up(engine, spec, options, shown).lab
+        try:
+            yield lab, disposable
+        finally:
+            if disposable:
+                shown.step("removing the lab")
+                lifecycle.remove(engine, spec.name, Silent())

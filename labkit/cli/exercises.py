@@ -25,13 +25,13 @@ from labkit.cli.common import (
     progress,
 )
 from labkit.cli.show import markup
-from labkit.cluster import Lab
+from labkit.cluster import Lab, lock
 from labkit.course import record, submission, work
 from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
-from labkit.exercises import Exercise, Pair, Variant, all_exercises, exercise, words
+from labkit.exercises import Exercise, Pair, Variant, all_exercises, attended, exercise, words
 from labkit.language import Language, Text, choose
 from labkit.spec import Spec
 from labkit.store import RunFolder
@@ -109,14 +109,14 @@ def start(
 
 
 @app.command()
-def reset(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = False) -> None:
+def reset(lang: LangOption = None, as_json: JsonOption = False) -> None:
     """A fresh pair in the starting state again, whatever became of the present one.
 
     Example: labkit exercise reset
     """
     desk = Desk.open()
     attempt = desk.working()
-    _begin(desk, exercise(attempt.exercise), lab, attempt.platform, False, _language(desk, lang), as_json)
+    _begin(desk, exercise(attempt.exercise), attempt.lab, attempt.platform, False, _language(desk, lang), as_json)
 
 
 @app.command("next")
@@ -144,7 +144,7 @@ def next_(
 
 
 @app.command()
-def task(lab: LabOption = LAB, lang: LangOption = None) -> None:
+def task(lang: LangOption = None) -> None:
     """Tells the task of the present exercise again.
 
     Example: labkit exercise task --lang es
@@ -153,12 +153,12 @@ def task(lab: LabOption = LAB, lang: LangOption = None) -> None:
     attempt = desk.working()
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), lab, attempt, shown)
+        found = work.find(Engine.connect(), attempt, shown)
     reading.tell_task(one, found, _words(desk, one, found), _language(desk, lang))
 
 
 @app.command()
-def check(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption = False) -> None:
+def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption = False) -> None:
     """Looks at the live pair and says what is right and what is not yet. Exit code 0 if all is, 1 if not, 2 if unknown.
 
     Example: labkit exercise check
@@ -167,8 +167,9 @@ def check(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
     language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
-    with progress(as_json) as shown:
-        found = work.find(Engine.connect(), lab, attempt, shown)
+    engine = Engine.connect()
+    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+        found = work.find(engine, attempt, shown)
 
         def tell(folder: RunFolder) -> None:
             text = Text("breaking it on purpose, to see what happens", "rompiéndola a propósito, para ver qué sucede")
@@ -190,7 +191,7 @@ def check(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
 
 
 @app.command()
-def watch(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None) -> None:
+def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
     """Checks, and checks again whenever something changes on the nodes or among the answers, until all is right.
 
     Example: labkit exercise watch
@@ -200,24 +201,26 @@ def watch(lab: LabOption = LAB, root: RunsOption = RUNS, lang: LangOption = None
     attempt = desk.working()
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), lab, attempt, shown)
-    while True:
-        examined = _examine(desk, one, found, root, lambda _: None)
-        out.rule(f"{one.name} {now()}")
-        reading.tell_checks(examined, language)
-        reading.tell_end(one, examined, language)
-        if examined.verdict == "pass":
-            return
-        state = partial(_state, found)
-        out.print(Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina").within(language))
-        wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
-        desk = Desk.open()
-        if desk.working().id != attempt.id:
-            raise BadInput("another exercise was started meanwhile; watch it anew")
+        found = work.find(Engine.connect(), attempt, shown)
+    with attended(one, Pair(found, Variant(desk.student))):
+        while True:
+            with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
+                examined = _examine(desk, one, found, root, lambda _: None)
+            out.rule(f"{one.name} {now()}")
+            reading.tell_checks(examined, language)
+            reading.tell_end(one, examined, language)
+            if examined.verdict == "pass":
+                return
+            state = partial(_state, found)
+            out.print(Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina").within(language))
+            wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
+            desk = Desk.open()
+            if desk.working().id != attempt.id:
+                raise BadInput("another exercise was started meanwhile; watch it anew")
 
 
 @app.command()
-def hint(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = False) -> None:
+def hint(lang: LangOption = None, as_json: JsonOption = False) -> None:
     """One more hint; those that you had are repeated.
 
     Example: labkit exercise hint
@@ -226,7 +229,7 @@ def hint(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = Fa
     language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
-    known = _words(desk, one, _found(lab, attempt))
+    known = _words(desk, one, _found(attempt))
     told = min(attempt.hints + 1, len(one.hints))
     desk.attempt = replace(attempt, hints=told)
     desk.save()
@@ -246,7 +249,7 @@ def hint(lab: LabOption = LAB, lang: LangOption = None, as_json: JsonOption = Fa
 
 
 @app.command()
-def solution(lab: LabOption = LAB, lang: LangOption = None) -> None:
+def solution(lang: LangOption = None) -> None:
     """What to type, and why.
 
     Example: labkit exercise solution
@@ -254,7 +257,7 @@ def solution(lab: LabOption = LAB, lang: LangOption = None) -> None:
     desk = Desk.open()
     attempt = desk.working()
     one = exercise(attempt.exercise)
-    out.print(Markdown(one.solution.filled(**_words(desk, one, _found(lab, attempt))).within(_language(desk, lang))))
+    out.print(Markdown(one.solution.filled(**_words(desk, one, _found(attempt))).within(_language(desk, lang))))
 
 
 @app.command("answer")
@@ -315,10 +318,10 @@ def _begin(
     base = Spec().with_options(name=name, platform=platform, privileged=False if least else None)
     variant = Variant(desk.student)
     spec = variant.spec(base, one.shape)
-    attempt = Attempt(one.name, spec.platform)
+    attempt = Attempt(one.name, name, spec.platform)
     engine = Engine.connect()
     missing = [need for need in one.needs if need not in desk.passed]
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(name, shown):
         images.ensure(engine, spec.platform, shown)
         shown.step(Text("starting a fresh pair", "arrancando una pareja nueva").within(language))
         pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, shown)
@@ -361,9 +364,9 @@ def _state(lab: Lab) -> tuple[str, dict[str, str]]:
     return work.fingerprint(lab), Desk.open().working().answers
 
 
-def _found(name: str, attempt: Attempt) -> Lab:
+def _found(attempt: Attempt) -> Lab:
     with progress(as_json=True) as shown:
-        return work.find(Engine.connect(), name, attempt, shown)
+        return work.find(Engine.connect(), attempt, shown)
 
 
 def _words(desk: Desk, one: Exercise, lab: Lab) -> dict[str, Any]:

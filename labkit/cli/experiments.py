@@ -39,7 +39,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import Timeline, findings, outcome
+from labkit.cli.show import Timeline, findings, in_language, outcome
 from labkit.cluster import Lab, doctor, lifecycle
 from labkit.cluster.look import look
 from labkit.engine import Engine
@@ -49,7 +49,7 @@ from labkit.judging import REPORT, judge
 from labkit.measure import Assertion
 from labkit.report import headline, verdict
 from labkit.spec import Spec
-from labkit.store import RunFolder, runs
+from labkit.store import RESULT, RunFolder, as_written, runs
 
 GUIDE_SCENE = "apache-stop"
 
@@ -130,7 +130,7 @@ def failover(
         if parallel > 1:
             result = _shared(engine, spec, scenario, parallel, root, shown, assertions)
         else:
-            with lab_for(engine, spec, options, shown, keep) as (lab, disposable):
+            with lab_for(engine, spec, options, shown, keep, by_hand=True) as (lab, disposable):
                 result = _measure(lab, scenario, root, console, disposable, assertions)
     if as_json:
         answer(result)
@@ -190,7 +190,7 @@ def lab(
         with lab_for(engine, spec, options, shown, keep=not remove) as (present, disposable):
             shown.step("checking the pages")
             sights = look(present)
-            out.print(findings((one.check, one.verdict, one.detail) for one in sights))
+            out.print(findings(in_language(sights, "en")))
             shown.step(f"forcing a failover: {scenario.fault.describe}")
             result = _measure(present, scenario, root, out, disposable)
     outcome(out, result, f"{result['run']}/{REPORT}")
@@ -206,23 +206,24 @@ def stored(root: RunsOption = RUNS, as_json: JsonOption = False) -> None:
 
     Example: labkit runs
     """
-    document = []
-    for folder in runs(root):
-        result = folder.result()
-        told = (
-            {"verdict": verdict(result), "headline": headline(result)}
-            if result
-            else {"verdict": None, "headline": None}
-        )
-        document.append({"run": str(folder.path), **told})
+    document = [{"run": str(folder.path), **_in_short(folder)} for folder in runs(root)]
     if as_json:
         answer(document)
     for one in () if as_json else document:
         out.print(
-            f"{one['run']}  {one['verdict'] or 'cut short'}  {one['headline'] or ''}", soft_wrap=True, markup=False
+            f"{one['run']}  {one['verdict'] or 'no result'}  {one['headline'] or ''}", soft_wrap=True, markup=False
         )
     if not document and not as_json:
         out.print(f"no runs under {root}; `labkit failover` makes one")
+
+
+def _in_short(folder: RunFolder) -> dict[str, str | None]:
+    """A run's verdict and its sentence; None for one that was cut short or whose result is damaged."""
+    result = folder.result()
+    with suppress(BadInput), as_written(folder.path / RESULT):
+        if result:
+            return {"verdict": verdict(result), "headline": headline(result)}
+    return {"verdict": None, "headline": None}
 
 
 def report(run: RunArgument, as_json: JsonOption = False) -> None:
@@ -232,11 +233,13 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
     """
     folder = RunFolder.open(run)
     result = folder.result() or judge(folder)
-    if as_json:
-        answer(result)
-    else:
-        outcome(out, result, str(folder.path / REPORT))
-    leave(verdict(result))
+    with as_written(folder.path / RESULT):
+        word = verdict(result)
+        if as_json:
+            answer(result)
+        else:
+            outcome(out, result, str(folder.path / REPORT))
+    leave(word)
 
 
 def judge_again(run: RunArgument, asserted: AssertOption = None, as_json: JsonOption = False) -> None:

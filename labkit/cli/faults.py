@@ -1,5 +1,6 @@
 """The catalogue, and faults by hand: faults, inject, heal."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +21,13 @@ from labkit.cli.common import (
     read_spec,
 )
 from labkit.cli.show import markup
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput
 from labkit.faults import Expectation, Fault
 from labkit.plot import duration
 from labkit.spec import Spec
-from labkit.store import runs
+from labkit.store import RESULT, as_written, runs
 from labkit.timing import MS
 
 FaultArgument = Annotated[
@@ -90,9 +91,12 @@ def _last_measured(root: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for folder in runs(root):
         result = folder.result()
-        if result and result["summary"]["outage_ms"]["median"] is not None:
-            about = {name: result[name] for name in ("run", "platform", "profile", "timing")}
-            found[result["fault"]] = {**about, "outage_ms": result["summary"]["outage_ms"]}
+        with suppress(BadInput), as_written(folder.path / RESULT):  # one damaged run is no reason to tell nothing
+            if result and result["summary"]["outage_ms"]["median"] is not None:
+                about = {name: result[name] for name in ("run", "platform", "profile", "timing")}
+                last = {**about, "outage_ms": result["summary"]["outage_ms"]}
+                _measured(last)  # it can be told
+                found[result["fault"]] = last
     return found
 
 
@@ -131,14 +135,15 @@ def inject(
     """
     chosen = catalogue.fault(fault)
     engine = Engine.connect()
-    lab = lifecycle.require(engine, name or "lab")
-    where = node or _active(lab)
-    lab.node(where)
-    left = catalogue.unhealed(lab)
-    if chosen.name in left:
-        raise BadInput(f"{chosen.name} was injected on {left[chosen.name]} already; `labkit heal` comes first")
-    expected = _plain(chosen.expect(lab.spec))
-    bracket = catalogue.inject(lab, chosen, where)
+    with progress(as_json) as shown, lock.held(name or "lab", shown):
+        lab = lifecycle.require(engine, name or "lab")
+        where = node or _active(lab)
+        lab.node(where)
+        left = catalogue.unhealed(lab)
+        if chosen.name in left:
+            raise BadInput(f"{chosen.name} was injected on {left[chosen.name]} already; `labkit heal` comes first")
+        expected = _plain(chosen.expect(lab.spec))
+        bracket = catalogue.inject(lab, chosen, where)
     if as_json:
         answer({"fault": chosen.name, "node": where, **bracket._asdict(), "expected": expected})
         return
@@ -169,8 +174,8 @@ def heal(name: NameOption = None, as_json: JsonOption = False) -> None:
     Example: labkit heal
     """
     engine = Engine.connect()
-    lab = lifecycle.require(engine, name or "lab")
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(name or "lab", shown):
+        lab = lifecycle.require(engine, name or "lab")
         healed = catalogue.heal_left(lab)
         for fault, node in healed.items():
             shown.step(f"healed: {fault} on {node}")

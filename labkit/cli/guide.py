@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -28,13 +29,14 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import markup
-from labkit.cluster import lifecycle
+from labkit.cli.show import markup, print_status
+from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
 from labkit.guide import audit as audits
+from labkit.guide.album import PAGE, Album, page
 from labkit.guide.check import State, check
-from labkit.guide.claims import Finding, Verdict
+from labkit.guide.claims import PROFILE, Finding, Verdict
 from labkit.guide.steps import Step
 from labkit.guide.walk import CLIENT, Typed
 from labkit.language import Language, Text, choose, same
@@ -59,10 +61,6 @@ STATE: dict[State, tuple[str, Text]] = {
     "missing": ("yellow", Text("not done", "sin hacer")),
     "unknown": ("yellow", Text("cannot tell", "no se sabe")),
 }
-PROFILE: dict[Profile, Text] = {
-    "as-printed": Text("as printed", "tal como está impreso"),
-    "corrected": Text("corrected", "corregido"),
-}
 
 
 def guide(
@@ -70,6 +68,10 @@ def guide(
     step: Annotated[bool, typer.Option("--step", help="Say what each step did and why, and wait for Enter.")] = False,
     by_hand: Annotated[
         bool, typer.Option("--check", help="Say how far a pair is that is configured by hand (`labkit up --bare`).")
+    ] = False,
+    figures: Annotated[
+        bool,
+        typer.Option("--figures", help="Make the guide's figures F1 to F19 from the lab, web pages by a Chromium."),
     ] = False,
     lang: LangOption = None,
     file: FileOption = None,
@@ -87,7 +89,8 @@ def guide(
     """Does the guide's steps on fresh pairs, as printed and corrected, and says which of its claims hold.
 
     The audit's outcome is known: as printed, C4, C5, C7, C8 and C9 do not hold; corrected, all do. Exit code 0 if it
-    came out so, 1 if not, 2 if something could not be judged. With --check: 0 if all steps are done and right, else 1.
+    came out so, 1 if not, 2 if something could not be judged or a figure not be made. With --check: 0 if all steps are
+    done and right, else 1.
 
     Example: labkit guide --step --profile as-printed
     """
@@ -96,6 +99,11 @@ def guide(
         raise BadInput(f"--profile: there is no profile {profile!r}; use one of: {', '.join((BOTH, *PROFILES))}")
     if step and as_json:
         raise BadInput("--step waits for Enter, and --json is for programs; use one of the two")
+    if by_hand and figures:
+        raise BadInput(
+            "--check looks at what was done by hand, and --figures are made as the guide's steps are done; use"
+            " one of the two"
+        )
     engine = Engine.connect()
     if by_hand:
         _check(engine, name or "lab", language, as_json)
@@ -105,9 +113,12 @@ def guide(
     options = lifecycle.Options(
         staged=False, bare=True, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto", mirror=mirror
     )
-    folder = RunFolder.create(root, "guide")
-    with progress(as_json) as shown:
-        images.ensure(engine, specs[0].platform, shown, mirror)
+    with progress(as_json) as shown, ExitStack() as stack:
+        for spec in specs:
+            stack.enter_context(lock.held(spec.name, shown))
+        built = images.ensure(engine, specs[0].platform, shown, mirror)
+        browser = images.ensure_browser(engine, built, shown) if figures else ""
+        folder = RunFolder.create(root, "guide")
 
         def after(of: Profile, done: Step, typed: Sequence[Typed]) -> None:
             if step:
@@ -119,17 +130,32 @@ def guide(
         def heard(of: Profile, text: Text) -> None:
             shown.step(f"{PROFILE[of].within(language)}: {text.within(language)}")
 
+        def new_album(lab: Lab) -> Album:
+            return Album(lab, folder, browser, language, print_status)
+
         at_once = not step and options.auto_subnet and options.auto_ports
-        audited = audits.audit(engine, specs, options, at_once, folder, after, heard)
+        audited = audits.audit(engine, specs, options, at_once, folder, after, heard, new_album if figures else None)
     document = audits.document(str(folder.path), audited, language)
     folder.write_json(DOCUMENT, document)
+    if figures:
+        folder.write(PAGE, page(document["figures"], language))
     findings = [finding for one in audited for finding in one.findings]
     if as_json:
         answer(document)
     else:
         _tell_findings(findings, wanted, language)
         out.print(f"{Text('all of it', 'todo').within(language)}: {markup(str(folder.path))}", soft_wrap=True)
-    leave(outcome(findings))
+        if figures:
+            out.print(
+                f"{Text('the figures', 'las figuras').within(language)}: {markup(str(folder.path / PAGE))}",
+                soft_wrap=True,
+            )
+    for one in document["figures"]:
+        if one["trouble"]:
+            profile_of = PROFILE[one["profile"]].within(language)
+            err.print(f"[yellow]F{one['number']}, {profile_of}: {markup(one['trouble'])}[/yellow]")
+    whole = all(one["file"] for one in document["figures"])
+    leave(worst([outcome(findings), "pass" if whole else "unknown"]))
 
 
 def _specs(

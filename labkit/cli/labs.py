@@ -2,11 +2,11 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from labkit import compose as compose_file
 from labkit import platforms as found_platforms
@@ -26,32 +26,24 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    complain,
     leave,
     out,
     progress,
     read_spec,
     worst,
 )
-from labkit.cli.show import findings, in_words, markup
-from labkit.cluster import Lab, access, lifecycle
+from labkit.cli.show import findings, in_language, markup, print_status, status_document
+from labkit.cluster import access, lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
-from labkit.engine import Engine, grants, images
+from labkit.engine import Engine, contents, grants, images
 from labkit.errors import NotAvailable
-from labkit.language import Language, Text, choose, listed, same
+from labkit.language import choose
 from labkit.resources import compose_dir, images_dir
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
-AND = Text(" and ", " y ")
-NOBODY = Text("nobody answers", "nadie responde")
-VIP_PAGE = Text("the VIP's page", "la página de la IP virtual")
-CONDITIONS = Text(
-    "{platform}, {profile} profile, {network} network {subnet}, {privileges} privileges, {cpus} CPUs and {memory} MiB a"
-    " node",
-    "{platform}, perfil {profile}, red {network} {subnet}, privilegios {privileges}, {cpus} CPU y {memory} MiB por"
-    " nodo",
-)
 UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
 
 
@@ -74,7 +66,16 @@ def build(
     platform: PlatformOption = None,
     mirror: MirrorOption = "",
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build anew what is there already.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Also the browser that `labkit guide --figures` uses.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line of the build.")] = False,
+    write_lock: Annotated[
+        Path | None, typer.Option("--write-lock", help="Write down what the images are made of, to compare with later.")
+    ] = None,
+    locked: Annotated[
+        Path | None, typer.Option("--locked", help="Say what differs from such a file; exit code 1 if anything does.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Builds the images of a platform where they are missing or stale.
@@ -82,19 +83,29 @@ def build(
     Example: labkit build --platform debian-12
     """
     spec = read_spec(file, platform=platform)
+    wanted = contents.read(locked) if locked else None
     engine = Engine.connect()
     with progress(as_json, verbose) as shown:
         built = images.ensure(engine, spec.platform, shown, mirror, rebuild)
+        digests = dict(built.digests)
+        if browser:
+            digests[images.BROWSER] = images.ensure_browser(engine, built, shown, rebuild)
+        found = contents.contents(engine, built) if write_lock or wanted is not None else {}
+    if write_lock:
+        contents.write(write_lock, found)
     sizes = images.sizes_mb(engine)
     document = [
-        {"name": name, "digest": built.digests[role], "size_mb": round(sizes[name], 1)}
-        for role in images.ROLES
+        {"name": name, "digest": digest, "size_mb": round(sizes[name], 1)}
+        for role, digest in digests.items()
         for name in [built.platform.image(role)]
     ]
     if as_json:
         answer(document)
     for one in () if as_json else document:
         out.print(f"{one['name']}  {one['size_mb']} MB  [dim]{one['digest']}[/dim]")
+    if wanted is not None and (differs := contents.changes(wanted, found)):
+        complain("\n".join([f"the images are not those of {locked}:", *differs]))
+        leave("fail")
 
 
 def up(
@@ -127,56 +138,14 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
     if as_json:
-        answer(_status(start.lab) | {"milestones_ms": start.milestones_ms})
+        answer(status_document(start.lab) | {"milestones_ms": start.milestones_ms})
         return
     for milestone, ms in start.milestones_ms.items():
         out.print(f"{milestone} after {ms / 1000:.1f} s")
-    _print_status(start.lab, choose(None, os.environ))
-
-
-def _status(lab: Lab) -> dict[str, Any]:
-    published = lab.gateway.published()
-    return {
-        "name": lab.name,
-        "platform": lab.platform,
-        "profile": lab.spec.profile,
-        "network": lab.network,
-        "privileges": lab.grant,
-        "subnet": str(lab.spec.network.pool),
-        "vip": lab.vip,
-        "vip_owners": lab.owners(),
-        "nodes": [
-            {"name": name, "address": str(lab.spec.nodes[name].address), **vars(status)}
-            for name, status in lab.statuses().items()
-        ],
-        "ports": {name: published.get(port) for name, port in lab.spec.ports.model_dump().items()},
-        "limits": {"cpus": lab.spec.limits.cpus, "memory_mib": lab.spec.limits.memory_mib},
-    }
-
-
-def _print_status(lab: Lab, language: Language) -> None:
-    known = _status(lab)
-    table = Table(box=None, pad_edge=False)
-    for column in (Text("node", "nodo"), Text("address", "dirección"), Text("state", "estado")):
-        table.add_column(column.within(language), overflow="fold")
-    for name, status in lab.statuses().items():
-        table.add_row(name, str(lab.spec.nodes[name].address), in_words(status).within(language))
-    out.print(table)
-    there = known["vip_owners"]
-    owners = listed([same(owner) for owner in there], AND) if there else NOBODY
-    out.print(
-        Text("VIP {vip}: {owners}", "IP virtual {vip}: {owners}").filled(vip=lab.vip, owners=owners).within(language)
-    )
-    limits = {"cpus": f"{lab.spec.limits.cpus:g}", "memory": lab.spec.limits.memory_mib}
-    out.print(CONDITIONS.filled(**known, **limits).within(language))
-    ports = lab.gateway.published()
-    pages = (("vip_http", VIP_PAGE.within(language)), *zip(("first_http", "second_http"), lab.nodes, strict=True))
-    for port, what in pages:
-        out.print(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
-    out.print(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
+    print_status(start.lab, out, choose(None, os.environ))
 
 
 def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
@@ -187,21 +156,22 @@ def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = 
     language = choose(lang, os.environ)
     lab = lifecycle.require(Engine.connect(), name)
     if as_json:
-        answer(_status(lab))
+        answer(status_document(lab))
     else:
-        _print_status(lab, language)
+        print_status(lab, out, language)
 
 
-def check(name: UpName = "lab", as_json: JsonOption = False) -> None:
+def check(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
     """Gets index.html from both nodes and the VIP, inside the lab and through the host's ports; one owner of the VIP?
 
     Example: labkit check
     """
+    language = choose(lang, os.environ)
     sights = look(lifecycle.require(Engine.connect(), name))
     if as_json:
-        answer(sights)
+        answer([{"check": one.check.en, "verdict": one.verdict, "detail": one.detail.en} for one in sights])
     else:
-        out.print(findings((one.check, one.verdict, one.detail) for one in sights))
+        out.print(findings(in_language(sights, language), language))
     leave(worst([one.verdict for one in sights]))
 
 
@@ -249,8 +219,9 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
 
     Example: labkit down
     """
-    with progress(as_json) as shown:
-        removed = lifecycle.remove(Engine.connect(), name, shown)
+    engine = Engine.connect()
+    with progress(as_json) as shown, lock.held(name, shown):
+        removed = lifecycle.remove(engine, name, shown)
     if as_json:
         answer(removed)
     elif not removed:
@@ -265,14 +236,21 @@ def gc(
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, and so do images and stored runs.
+    Labs that are up and whole stay, those that another command is changing, images and stored runs.
 
     Example: labkit gc --dry-run
     """
     engine = Engine.connect()
-    with progress(as_json) as shown:
-        found = lifecycle.leftovers(engine, name, spare_whole_labs=not everything and name is None)
-        if not dry_run:
+    spare = not everything and name is None
+    with progress(as_json) as shown, ExitStack() as stack:
+        found = lifecycle.leftovers(engine, name, spare)
+        busy = {one.lab for one in found if spare and lock.holder(one.lab)}
+        found = [one for one in found if one.lab not in busy]
+        if found and not dry_run:
+            labs = {one.lab for one in found}
+            for lab in sorted(labs):
+                stack.enter_context(lock.held(lab, shown))
+            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
             lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)

@@ -1,23 +1,28 @@
-"""What a person sees of a run: the timeline while it happens, and the table at its end."""
+"""What a person sees: of a pair its status; of a run the timeline while it happens, and the table at its end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from labkit.cluster import NodeStatus
+from labkit.cluster import Lab, NodeStatus, access
+from labkit.cluster.look import Sight
 from labkit.history import Event
-from labkit.language import Text
+from labkit.language import Language, Text, listed, same
 from labkit.plot import duration
 from labkit.report import headline
 from labkit.timing import MS
 
 SIGN = {
-    **{word: f"[green]{word}[/green]" for word in ("pass", "ok")},
-    **{word: f"[yellow]{word}[/yellow]" for word in ("unknown", "note")},
-    **{word: f"[red]{word.upper()}[/red]" for word in ("fail", "missing")},
+    "pass": ("green", Text("pass", "bien")),
+    "ok": ("green", Text("ok", "bien")),
+    "unknown": ("yellow", Text("unknown", "no se sabe")),
+    "note": ("yellow", Text("note", "nota")),
+    "fail": ("red", Text("FAIL", "MAL")),
+    "missing": ("red", Text("MISSING", "FALTA")),
+    "error": ("red", Text("ERROR", "fallo")),
 }
 markup = escape
 
@@ -131,12 +136,92 @@ def _both(word: str, spanish: dict[str, str]) -> str:
     return f"{spanish[word]} ({word})" if word in spanish else word
 
 
-def findings(rows: Iterable[tuple[str, str, str]]) -> Table:
+GRANT = {"privileged": "plenos", "granted": "concedidos", "least": "los mínimos"}
+PROFILE = {"corrected": "corregido", "as-printed": "tal como está impreso"}
+NETWORK = {"bridge": "en puente"}
+AND = Text(" and ", " y ")
+NOBODY = Text("nobody answers", "nadie responde")
+VIP_PAGE = Text("the VIP's page", "la página de la IP virtual")
+COLUMNS = (
+    Text("node", "nodo"),
+    Text("address", "dirección"),
+    Text("CPUs", "CPU"),
+    Text("memory", "memoria"),
+    Text("state", "estado"),
+)
+
+
+def status_document(lab: Lab) -> dict[str, Any]:
+    """What `status --json` answers."""
+    published = lab.gateway.published()
+    return {
+        "name": lab.name,
+        "platform": lab.platform,
+        "profile": lab.spec.profile,
+        "network": lab.network,
+        "privileges": lab.grant,
+        "subnet": str(lab.spec.network.pool),
+        "vip": lab.vip,
+        "vip_owners": lab.owners(),
+        "nodes": [
+            {"name": name, "address": str(lab.spec.nodes[name].address), **vars(status)}
+            for name, status in lab.statuses().items()
+        ],
+        "ports": {name: published.get(port) for name, port in lab.spec.ports.model_dump().items()},
+        "limits": {"cpus": lab.spec.limits.cpus, "memory_mib": lab.spec.limits.memory_mib},
+    }
+
+
+def print_status(lab: Lab, console: Console, language: Language) -> None:
+    """The pair as it is, for people."""
+    table = Table(box=None, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column.within(language), overflow="fold")
+    cpus = f"{min(lab.spec.limits.cpus, lab.engine.facts.cpus):g}"
+    for name, status in lab.statuses().items():
+        state = in_words(status).within(language)
+        table.add_row(name, str(lab.spec.nodes[name].address), cpus, f"{lab.spec.limits.memory_mib} MiB", state)
+    console.print(table)
+    there = lab.owners()
+    owners = listed([same(owner) for owner in there], AND) if there else NOBODY
+    vip = Text("VIP {vip}: {owners}", "IP virtual {vip}: {owners}")
+    console.print(vip.filled(vip=lab.vip, owners=owners).within(language))
+    console.print(_conditions_of(lab).within(language))
+    ports = lab.gateway.published()
+    pages = (("vip_http", VIP_PAGE.within(language)), *zip(("first_http", "second_http"), lab.nodes, strict=True))
+    for port, what in pages:
+        console.print(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
+    console.print(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
+
+
+def _conditions_of(lab: Lab) -> Text:
+    """labkit's own words stand beside the Spanish ones, because its options take them."""
+    subnet = lab.spec.network.pool
+    return Text(
+        f"{lab.platform}, {lab.spec.profile} profile, {lab.network} network {subnet}, {lab.grant} privileges",
+        f"{lab.platform}, perfil {_both(lab.spec.profile, PROFILE)}, red {_both(lab.network, NETWORK)} {subnet},"
+        f" privilegios {_both(lab.grant, GRANT)}",
+    )
+
+
+def findings(rows: Iterable[tuple[str, str, str]], language: Language = "en") -> Table:
     """Checks as a table: what, verdict or state, detail."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for what, verdict, detail in rows:
-        table.add_row(SIGN[verdict], escape(what), escape(detail))
+        table.add_row(sign(verdict, language), escape(what), escape(detail))
     return table
+
+
+def sign(verdict: str, language: Language = "en") -> str:
+    """A verdict or a state in its colour."""
+    colour, word = SIGN[verdict]
+    return f"[{colour}]{word.within(language)}[/{colour}]"
+
+
+def in_language(sights: Iterable[Sight], language: Language) -> Iterator[tuple[str, str, str]]:
+    """What `labkit check` saw, as findings."""
+    for one in sights:
+        yield one.check.within(language), one.verdict, one.detail.within(language)
 
 
 def trials(result: dict[str, Any]) -> Table:

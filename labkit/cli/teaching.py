@@ -10,6 +10,7 @@ from rich.table import Table
 from labkit.cli import exercises
 from labkit.cli.common import RUNS, JsonOption, PlatformOption, RunsOption, answer, err, leave, out, progress
 from labkit.cli.show import markup
+from labkit.cluster import lock
 from labkit.course import author, grading
 from labkit.course.verify import verify_all
 from labkit.engine import Engine, images
@@ -17,6 +18,7 @@ from labkit.errors import BadInput
 from labkit.exercises import Variant, all_exercises, exercise
 from labkit.spec import Spec
 from labkit.store import RunFolder
+from labkit.timing import SECOND, now_ns
 
 
 def verify(
@@ -38,8 +40,9 @@ def verify(
     chosen = list(all_exercises().values()) if all_of_them else [exercise(name) for name in names or ()]
     base = Spec().with_options(name=lab, platform=platform)
     engine = Engine.connect()
-    with progress(as_json) as shown:
+    with progress(as_json) as shown, lock.held(base.name, shown):
         images.ensure(engine, base.platform, shown)
+        since = now_ns()
         verified = verify_all(engine, chosen, Variant(student), base, root, parallel, shown)
     if as_json:
         answer([asdict(one) for one in verified])
@@ -48,6 +51,9 @@ def verify(
         out.print(f"{sign}  {one.name}  {sum(one.took_s.values()):.0f} s")
         for wrong in one.wrong:
             out.print(f"    {markup(wrong)}", soft_wrap=True)
+    if not as_json:
+        proved = sum(not one.wrong for one in verified)
+        out.print(f"{proved} of {len(verified)} exercises proved in {(now_ns() - since) / SECOND:.0f} s")
     leave("fail" if any(one.wrong for one in verified) else "pass")
 
 

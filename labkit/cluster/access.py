@@ -50,8 +50,8 @@ def write_config(lab: str, client: Container, nodes: dict[str, Container], ports
 
 def folders(lab: str | None) -> list[Leftover]:
     """The lab's folder, or with None every lab's, and what a killed build left beside them."""
-    found = sorted(state_dir().glob("*" if lab is None else lab))
-    return [Leftover("folder", str(place), place.name) for place in found]
+    there = sorted(state_dir().iterdir()) if state_dir().is_dir() else []
+    return [Leftover("folder", str(place), place.name) for place in there if lab in (None, place.name)]
 
 
 def forget(path: str) -> None:

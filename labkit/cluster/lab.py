@@ -11,6 +11,7 @@ from labkit.cluster import damage
 from labkit.engine import Container, Done, Engine, create
 from labkit.errors import BadInput, LabkitError, Unsettled
 from labkit.heartbeat import commands
+from labkit.heartbeat.authkeys import without_keys
 from labkit.render import MONITRC
 from labkit.spec import Spec
 from labkit.timing import wait_until
@@ -37,7 +38,6 @@ for address; do
     done
 done
 """
-SECRET = re.compile(r"^(\d+\s+(?:sha1|md5)\s+).+$", re.MULTILINE)
 CORRECTED = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS, MONITRC)
 CONFIGURATION = {"corrected": CORRECTED, "as-printed": CORRECTED[:-1]}
 PACKAGES = ("heartbeat", "cluster-glue", "resource-agents", "apache2", "monit", "rsyslog", "iproute2")
@@ -226,7 +226,7 @@ class Lab:
         for name, container in self.nodes.items():
             for path in CONFIGURATION[self.spec.profile]:
                 text = container.get(path).decode("utf-8", "replace")
-                found[f"{name}{path}"] = SECRET.sub(r"\1[secret]", text) if path == commands.AUTHKEYS else text
+                found[f"{name}{path}"] = without_keys(text) if path == commands.AUTHKEYS else text
         return found
 
     def logs(self) -> dict[str, bytes]:

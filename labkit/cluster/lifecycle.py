@@ -33,6 +33,7 @@ __all__ = [
     "configure",
     "find",
     "helper_image",
+    "is_bare",
     "leftovers",
     "remove",
     "require",
@@ -91,15 +92,15 @@ def _make_somewhere(engine: Engine, spec: Spec, found: images.Images, options: O
     raise taken
 
 
+def is_bare(lab: Lab) -> bool:
+    """Whether it came up without labkit's configuration of Heartbeat."""
+    return lab.client.labels[BARE] == "yes"
+
+
 def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     """Whether the lab that is up is the one asked for, and all of it runs."""
     asked = spec.on_subnet(lab.spec.network.pool) if options.auto_subnet or spec.network.subnet == "auto" else spec
-    return (
-        lab.spec == asked
-        and lab.images() == found.digests
-        and (lab.client.labels[BARE] == "yes") == options.bare
-        and lab.whole
-    )
+    return lab.spec == asked and lab.images() == found.digests and is_bare(lab) == options.bare and lab.whole
 
 
 def find(engine: Engine, name: str) -> Lab | None:

@@ -24,9 +24,10 @@ def now() -> str:
 @dataclass(frozen=True)
 class Attempt:
     """One beginning of one exercise. id: new each time, and laid down in the pair, so that neither an older pair nor
-    an older result can pass for it. platform: of the pair. answers, hints: so far."""
+    an older result can pass for it. lab, platform: of the pair. answers, hints: so far."""
 
     exercise: str
+    lab: str
     platform: str
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     began: str = field(default_factory=now)

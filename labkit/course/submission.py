@@ -92,7 +92,7 @@ def read(path: Path) -> Submission:
         key = str(manifest["key"])
         signature = bytes.fromhex(members.pop(SIGNATURE).decode("ascii"))
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, manifest_text)
-        files = dict(manifest["files"])
+        files = {**manifest["files"]}
         about = {name: str(manifest[name]) for name in ("student", "written", "labkit")}
     except InvalidSignature:
         raise Tampered(f"{path}: the manifest was changed after it was signed") from None
@@ -118,6 +118,8 @@ def _records(path: Path, members: Mapping[str, bytes]) -> list[Record]:
             document = _parsed(path, name, text)
             if document.get("exercise") != folder:
                 raise Tampered(f"{path}: {name} is the record of {document.get('exercise')!r}")
+            if not isinstance(document.get("hints", 0), int):
+                raise Tampered(f"{path}: {name} has {document['hints']!r} for the number of hints")
             found.append(Record(document, runs))
     return found
 
@@ -132,10 +134,14 @@ def _members(path: Path) -> dict[str, bytes]:
             if any(info.file_size > LARGEST for info in infos):
                 raise Tampered(f"{path}: a member is larger than anything that labkit writes")
             return {info.filename: archive.read(info) for info in infos}
-    except zipfile.BadZipFile as error:
-        raise BadInput(f"{path} is no submission, or was damaged on its way: {error}") from error
+    except Tampered:
+        raise
     except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    except (
+        Exception
+    ) as error:  # over a damaged file zipfile raises anything: encrypted, a compression that it lacks, ...
+        raise BadInput(f"{path} is no submission, or was damaged on its way: {error}") from error
 
 
 def _key(desk: Desk) -> Ed25519PrivateKey:
@@ -161,7 +167,7 @@ def _json(document: Any) -> bytes:
 def _parsed(path: Path, name: str, text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Tampered(f"{path}: {name} is not JSON ({error})") from error
     if not isinstance(document, dict):
         raise Tampered(f"{path}: {name} is not an object")

@@ -9,7 +9,7 @@ from labkit.cluster import Lab, lifecycle
 from labkit.course.desk import Attempt
 from labkit.engine import Engine, Placed
 from labkit.errors import BadInput, LabkitError
-from labkit.exercises import Exercise, Judged, Pair, Seen
+from labkit.exercises import Exercise, Judged, Pair, Seen, attended
 from labkit.language import Text, same
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -66,18 +66,18 @@ def lay_down(lab: Lab, attempt: Attempt) -> None:
     lab.client.put([Placed(ATTEMPT, attempt.id.encode())])
 
 
-def find(engine: Engine, name: str, attempt: Attempt, shown: Progress) -> Lab:
+def find(engine: Engine, attempt: Attempt, shown: Progress) -> Lab:
     """The attempt's pair, started again if it was stopped. Raises BadInput if there is none, or only another's."""
-    lab = lifecycle.find(engine, name)
+    lab = lifecycle.find(engine, attempt.lab)
     again = f"`labkit exercise start {attempt.exercise}` gives a fresh one"
     if lab is None:
-        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {name!r}); {again}")
+        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {attempt.lab!r}); {again}")
     try:
         laid = lab.client.get(ATTEMPT).decode()
     except LabkitError:
         laid = ""
     if laid != attempt.id:
-        raise BadInput(f"the lab {name!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
+        raise BadInput(f"the lab {attempt.lab!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
     if lab.client.state() != "running" or lab.gateway.state() != "running":
         shown.step("the pair was stopped, as by a reboot: it is started again, as it was left")
         lifecycle.resume(lab)
@@ -98,7 +98,8 @@ def examine(one: Exercise, pair: Pair) -> Examined:
     """Looks at the pair and judges. What keeps it from looking makes one check `unknown`; nothing passes by that."""
     pair.made.clear()
     try:
-        facts = one.look(pair)
+        with attended(one, pair):
+            facts = one.look(pair)
     except LabkitError as error:
         facts = {"trouble": str(error).splitlines()[0]}
     runs = {name: history.read(folder.history) for name, folder in pair.made.items()}

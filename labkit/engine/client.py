@@ -119,9 +119,12 @@ class Engine:
                 **options,
             )
             try:
+                # Attached before it starts: on a busy machine the engine's log of it can still lack what it printed
+                # when it has ended.
+                printed = helper.attach(stream=True)
                 helper.start()
+                output = b"".join(printed).decode("utf-8", "replace")
                 code = helper.wait()["StatusCode"]
-                output = str(helper.logs().decode("utf-8", "replace"))
             finally:
                 helper.remove(force=True)
         if code != 0:

@@ -1,4 +1,4 @@
-"""Images: the base pulled or bootstrapped, the node and the client built on it."""
+"""Images: the base pulled or bootstrapped, the node and the client built on it, a browser on the client."""
 
 import hashlib
 import io
@@ -9,7 +9,6 @@ import tarfile
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from labkit.progress import Progress
 from labkit.resources import images_dir, state_dir
 
 ROLES = ("node", "client")
+BROWSER = "browser"  # its folder in images/, which is no part of the others' build context
 CONTENT = "labkit.content"  # label: digest of the build context that an image was made from
 REGISTRY_TIMEOUT_S = 8
 SHOWN_OF_A_FAILED_BUILD = 40
@@ -46,7 +46,7 @@ class Images:
 
 
 class _Context(NamedTuple):
-    """images/ as a build context: the same archive for the same files, and a digest of it."""
+    """A folder as a build context: the same archive for the same files, and a digest of it."""
 
     archive: bytes
     digest: str
@@ -58,7 +58,7 @@ def ensure(engine: Engine, name: str, progress: Progress, mirror: str = "", rebu
     mirror: address of the distribution's package archive, in place of the distribution's own.
     Raises NotAvailable with what was tried if there is no way to any base image.
     """
-    context = _context()
+    context = _context(images_dir(), but_for=BROWSER)
     content = f"{context.digest}:{mirror}"
     platforms = candidates(name)
     ready = (platform for platform in platforms if all(_find(engine, platform.image(role), content) for role in ROLES))
@@ -77,6 +77,35 @@ def ensure(engine: Engine, name: str, progress: Progress, mirror: str = "", rebu
     raise NotAvailable("no base image can be had:\n" + "\n".join(f"  {n}: {why}" for n, why in tried.items()) + hint)
 
 
+def ensure_browser(engine: Engine, images: Images, progress: Progress, rebuild: bool = False) -> str:
+    """Id of the image with the Chromium that makes the guide's screenshots, built where it is missing or stale.
+
+    images: those of the platform, whose client it is made from. Raises NotAvailable if it cannot be built.
+    """
+    context = _context(images_dir() / BROWSER)
+    content = f"{context.digest}:{images.client}"
+    reference = images.platform.image(BROWSER)
+    there = None if rebuild else _find(engine, reference, content)
+    if there:
+        return there
+    recipe = _Recipe(context.archive, "Dockerfile", {"BASE": images.platform.image("client")})
+    try:
+        return _build(engine, reference, recipe, {"labkit.image": BROWSER, CONTENT: content}, progress)
+    except NotAvailable as error:
+        hint = (
+            "the browser's packages come from the platform's archive: try `labkit build --browser` where it is in reach"
+        )
+        raise NotAvailable(f"{error}\n{hint}, or leave --figures out") from error
+
+
+class _Recipe(NamedTuple):
+    """What an image is built from. context: an archive; dockerfile: its path there."""
+
+    context: bytes
+    dockerfile: str
+    arguments: dict[str, str]
+
+
 class _NoBase(LabkitError):
     """The base image can neither be pulled nor bootstrapped."""
 
@@ -88,8 +117,13 @@ def _ensure_platform(
     missing = [role for role in ROLES if rebuild or have[role] is None]
     if missing:
         base = _ensure_base(engine, platform, progress, mirror, rebuild)
+
+        def build(role: str) -> str:
+            arguments = {"BASE": base, "ROLE": role, "MIRROR": mirror}
+            recipe = _Recipe(context.archive, platform.dockerfile, arguments)
+            return _build(engine, platform.image(role), recipe, {"labkit.image": role, CONTENT: content}, progress)
+
         with ThreadPoolExecutor(len(ROLES)) as pool:
-            build = partial(_build, engine, platform, base, context.archive, content, mirror, progress)
             have.update(zip(missing, pool.map(build, missing), strict=True))
     return {role: identity for role, identity in have.items() if identity is not None}
 
@@ -125,12 +159,13 @@ def _find(engine: Engine, reference: str, content: str) -> str | None:
     return str(image.id) if image.labels.get(CONTENT) == content else None
 
 
-def _context() -> _Context:
+def _context(root: Path, but_for: str = "") -> _Context:
+    """but_for: a folder in it that is left out."""
     buffer = io.BytesIO()
-    root = images_dir()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in sorted(root.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            parts = path.relative_to(root).parts
+            if path.is_file() and "__pycache__" not in parts and parts[0] != but_for:
                 entry = tarfile.TarInfo(path.relative_to(root).as_posix())
                 content = path.read_bytes()
                 entry.size, entry.mode = len(content), 0o755 if content.startswith(b"#!") else 0o644
@@ -229,27 +264,17 @@ def _bootstrap(engine: Engine, platform: Platform, reference: str, progress: Pro
             engine.client.api.import_image(src=str(archive), repository=repository, tag=tag)
 
 
-def _build(
-    engine: Engine,
-    platform: Platform,
-    base: str,
-    context: bytes,
-    content: str,
-    mirror: str,
-    progress: Progress,
-    role: str,
-) -> str:
+def _build(engine: Engine, reference: str, recipe: _Recipe, labels: dict[str, str], progress: Progress) -> str:
     """Builds one image and returns its id. A failed step's own output is in the error."""
-    reference = platform.image(role)
     progress.step(f"building {reference}")
     with translated(f"building {reference}"):
         events = engine.client.api.build(
-            fileobj=io.BytesIO(context),
+            fileobj=io.BytesIO(recipe.context),
             custom_context=True,
-            dockerfile=platform.dockerfile,
+            dockerfile=recipe.dockerfile,
             tag=reference,
-            buildargs={"BASE": base, "ROLE": role, "MIRROR": mirror},
-            labels={"labkit.image": role, CONTENT: content},
+            buildargs=recipe.arguments,
+            labels=labels,
             network_mode="host",
             rm=True,
             forcerm=True,

@@ -27,9 +27,11 @@ class SubnetTaken(NotAvailable):
     """Another network of the engine has the subnet, or part of it."""
 
 
-def link_name(lab: str) -> str:
-    """The bridge of a lab on the engine's host: at most 15 characters, the same for the same lab."""
-    return PREFIX + hashlib.sha256(lab.encode()).hexdigest()[:10]
+def link_name(lab: str, which: str = "") -> str:
+    """The bridge of a lab on the engine's host: at most 15 characters, the same for the same lab.
+
+    which: tells a lab's other bridges from its first."""
+    return PREFIX + hashlib.sha256(f"{lab}{which}".encode()).hexdigest()[:10]
 
 
 def _on_host(engine: Engine, image: str, lab: str, script: str) -> str:
@@ -37,12 +39,13 @@ def _on_host(engine: Engine, image: str, lab: str, script: str) -> str:
     return engine.run_helper(image, lab, ["sh", "-euc", script], network_mode="host", cap_add=["NET_ADMIN"])
 
 
-def make_links(engine: Engine, image: str, lab: str) -> str:
+def make_links(engine: Engine, image: str, lab: str, which: str = "") -> str:
     """The bridge, and a spare port that keeps its carrier when the last other port goes. Returns the bridge's name.
 
+    which: see link_name.
     Raises NotAvailable where the engine's host has no macvlan or does not let us make links: tried, not guessed.
     """
-    bridge = link_name(lab)
+    bridge = link_name(lab, which)
     spare, end = bridge + "s", bridge + "t"
     script = f"""
         if ip link show {bridge} >/dev/null 2>&1; then exit 0; fi

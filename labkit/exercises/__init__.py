@@ -1,4 +1,4 @@
-"""Exercises: one file each, with task, hints, solution and checks, in English and Spanish. Rank 10.
+"""Exercises: one file each, with task, hints, solution and checks, in English and Spanish. Rank 10.2.
 
 An exercise is a pair in some state, usually a broken one, and what must be true of it in the end. What is looked at and
 what is made of it are kept apart: `look` gathers facts from the live pair, `judge` decides from these alone, so that
@@ -7,6 +7,7 @@ whoever grades can decide again without the pair.
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +21,19 @@ from labkit.language import Text
 from labkit.measure import result
 from labkit.spec import Spec
 
-__all__ = ["Exercise", "Facts", "Judged", "Pair", "Seen", "Shape", "Variant", "all_exercises", "exercise", "words"]
+__all__ = [
+    "Exercise",
+    "Facts",
+    "Judged",
+    "Pair",
+    "Seen",
+    "Shape",
+    "Variant",
+    "all_exercises",
+    "attended",
+    "exercise",
+    "words",
+]
 
 FOLDER = "LABKIT_EXERCISES"  # of the environment: where an author's own exercises lie
 
@@ -112,6 +125,14 @@ def exercise(name: str) -> Exercise:
     if name not in found:
         raise BadInput(f"there is no exercise {name!r}; use one of: {', '.join(found)}")
     return found[name]
+
+
+def attended(one: Exercise, pair: Pair) -> AbstractContextManager[None]:
+    """What an exercise keeps going outside of the pair while it is looked at or worked on, if it has a function
+    `attended(pair)` for that. Harmless if it is entered twice."""
+    keep = getattr(one, "attended", None)
+    context: AbstractContextManager[None] = keep(pair) if keep else nullcontext()
+    return context
 
 
 def words(spec: Spec, variant: Variant, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What an exercise works on: a pair that is up, a student's variant and answers, and trials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +85,19 @@ class Pair:
             return True
         return False
 
-    def trial(self, name: str, fault: str, seed: int = 1) -> bool:
+    def trial(self, name: str, fault: str, seed: int = 1, timing: Mapping[str, str | bool] | None = None) -> bool:
         """A trial of a fault, as `labkit failover` runs it, kept as a run folder; `Seen.trial(name)` has its figures.
 
-        False if the pair is not settled, so that none can be run. Else the pair is healed, and brought to where the VIP
-        is at home.
+        timing: of the spec's times, those that the student has changed, so that the run expects and tells the real
+        ones; BadInput if there can be no such times. False if the pair is not settled, so that none can be run. Else
+        the pair is healed, and brought to where the VIP is at home.
         """
+        lab = replace(self.lab, spec=self.lab.spec.with_options(**(timing or {})))
         if not self.settle():
             return False
         folder = RunFolder.create(self.runs, f"exercise-{name}")
         self.tell(folder)
-        runner.run(self.lab, runner.Scenario(faults.fault(fault), seed=seed), folder, lambda _: None)
+        runner.run(lab, runner.Scenario(faults.fault(fault), seed=seed), folder, lambda _: None)
         judge(folder)
         self.made[name] = folder
         return True

@@ -11,6 +11,7 @@ import labkit
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
+from labkit.guide.album import Album, Drawn, entries
 from labkit.guide.claims import Finding, judge
 from labkit.guide.steps import STEPS, Step
 from labkit.guide.walk import Typed, Walked, walk
@@ -20,17 +21,19 @@ from labkit.spec import Profile, Spec
 from labkit.store import RunFolder
 
 StepDone = Callable[[Profile, Step, Sequence[Typed]], None]
+NewAlbum = Callable[[Lab], Album]
 LAB = {"as-printed": "printed", "corrected": "corrected"}  # the end of a pair's name
 
 
 @dataclass(frozen=True)
 class Audited:
-    """One profile: its walk, the claims judged on it, and what ran it."""
+    """One profile: its walk, the claims judged on it, what ran it, and its figures if they were asked for."""
 
     profile: Profile
     walked: Walked
     findings: list[Finding]
     about: dict[str, Any]
+    figures: Sequence[Drawn] = ()
 
 
 def audit(
@@ -41,21 +44,27 @@ def audit(
     folder: RunFolder,
     after: StepDone,
     heard: Callable[[Profile, Text], None],
+    new_album: NewAlbum | None = None,
 ) -> list[Audited]:
     """Audits a pair of each spec, which are removed afterwards, whatever happens.
 
     at_once: all pairs at the same time. after: told each step that is done, and may wait. heard: told what goes on.
+    new_album: begins the figures of a pair; None for none.
     Raises LabkitError if a pair cannot be had; what goes wrong on a pair that is up is a claim that cannot be judged.
     """
     stopped, turn = threading.Event(), threading.Lock()
 
     def one(spec: Spec) -> Audited:
+        album: Album | None = None
+
         def go_on() -> None:
             if stopped.is_set():
                 raise NotAvailable("another pair's audit has ended early")
 
         def done(step: Step, typed: Sequence[Typed]) -> None:
             go_on()
+            if album is not None:
+                album.add(step, typed)
             after(spec.profile, step, typed)
 
         try:
@@ -68,11 +77,12 @@ def audit(
             heard(spec.profile, _where(lab))
             about = {"profile": spec.profile, "platform": lab.platform, "network": lab.network, "images": lab.images(),
                      "packages": lab.packages(), "spec": lab.spec.model_dump(mode="json")}  # fmt: skip
+            album = new_album(lab) if new_album else None
             walked = walk(lab, folder, done, lambda text: heard(spec.profile, text))
         finally:
             lifecycle.remove(engine, spec.name, Silent())
         folder.write(f"{spec.profile}/transcript.txt", walked.transcript())
-        return Audited(spec.profile, walked, judge(walked.seen), about)
+        return Audited(spec.profile, walked, judge(walked.seen), about, album.drawn if album else ())
 
     if not at_once:
         return [one(spec) for spec in specs]
@@ -123,6 +133,7 @@ def document(run: str, audited: Sequence[Audited], language: Language) -> dict[s
             for one in audited
             for step in STEPS
         ],
+        "figures": [figure for one in audited for figure in entries(one.figures, language)],
     }
 
 

@@ -46,7 +46,7 @@ def check(lab: Lab) -> list[Checked]:
     """The steps S5 to S15 on a lab that is up. Raises LabkitError if one of its nodes is not running."""
     checks: dict[str, Callable[[Lab], Found]] = {
         "S5": _copied,
-        "S6": lambda lab: _on_each(lab, _ha_cf),
+        "S6": lambda lab: _on_each(lab, lambda lab, node: ha_cf(_text(lab, node, commands.HA_CF), lab.spec, node)),
         "S7": _haresources,
         "S8": _authkeys,
         "S9": _heartbeat,
@@ -100,16 +100,18 @@ def _active(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
-def _ha_cf(lab: Lab, node: str) -> Found:
-    """What matters is what Heartbeat understands: order, blanks and how a time is written are free."""
-    text = _text(lab, node, commands.HA_CF)
+def ha_cf(text: str | None, spec: Spec, node: str) -> Found:
+    """S6, from a node's ha.cf, or None where there is none.
+
+    What matters is what Heartbeat understands: order, blanks and how a time is written are free.
+    """
     if text is None or not any(line.split()[0] in ("node", "bcast", "mcast", "ucast") for line in _active(text)):
         return Found("missing", NOTHING)
     try:
         read = hacf.parse(text, node=node)
     except BadInput as error:
         return Found("wrong", same("; ".join(str(error).splitlines())))
-    wrong = ha_cf_mistakes(read, lab.spec, node)
+    wrong = ha_cf_mistakes(read, spec, node)
     if wrong:
         return Found("wrong", listed(wrong, same("; ")))
     if any(line.split()[0] == "udp" for line in _active(text)):

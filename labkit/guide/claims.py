@@ -13,6 +13,10 @@ from labkit.render import heading
 from labkit.spec import Profile, Spec
 
 Verdict = Literal["pass", "fail", "unknown"]
+PROFILE: Mapping[Profile, Text] = {
+    "as-printed": Text("as printed", "tal como está impreso"),
+    "corrected": Text("corrected", "corregido"),
+}
 
 FEW_SECONDS = 2  # times deadtime: the longest that "within a few seconds" is taken to mean
 NIC_OF_THE_GUIDE = "ens18"

@@ -19,7 +19,7 @@ def on_node(step: str, spec: Spec, node: str, key: str) -> tuple[str, ...]:
     """What the steps S1 to S12 are on one node, and S14 and S15 on the one that is struck. key: of authkeys."""
     nic = spec.network.interface
     everything = {
-        "S1": ("uname -n",),
+        "S1": ("uname -n", f"ip -d link show dev {nic} | grep -oE 'macvlan mode [a-z]+|veth '"),
         "S2": ("command -v unzip", "command -v gzip"),
         "S3": (f"ip -4 -o address show dev {nic}", "pgrep -a -x sshd"),
         "S4": ("dpkg-query -W heartbeat resource-agents",),

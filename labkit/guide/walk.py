@@ -22,6 +22,7 @@ from labkit.guide import shell
 from labkit.guide.claims import NIC_OF_THE_GUIDE, SIZES, FileSeen, Seen
 from labkit.guide.steps import BY_ID, Step
 from labkit.heartbeat import hacf
+from labkit.heartbeat.commands import SEND_ARP
 from labkit.history import Event
 from labkit.judging import judge
 from labkit.language import Text
@@ -31,6 +32,7 @@ from labkit.timing import MS, wait_until
 
 CLIENT = "client"
 CALM_S = 60.0
+ANNOUNCED_S = 15.0  # an address that has come up is announced for 5 s
 COUNT_S = 10.0  # longest wait for the number of processes: a child between fork and exec counts for a moment
 FURTHER = ("node-kill", "standby")  # after the guide's own scene; standby last, for as printed it leaves one owner
 _drawing = Lock()  # reports have pictures, and matplotlib draws one at a time
@@ -221,12 +223,19 @@ class _Walk:
 
     def begin_at_home(self) -> None:
         """Where two nodes have the VIP, chance decides which one the client heard last, and the guide's scene begins
-        with the master. Asking by ARP has just taught the client again."""
+        with the master. Asking by ARP has just taught the client again, and so do announcements as long as they last.
+        """
         lab, owners = self.lab, self.seen.owners or ()
         if len(owners) > 1:
+            with suppress(Unsettled):
+                wait_until(self.announcing, lambda nodes: not nodes, ANNOUNCED_S, "nobody announces the VIP any more")
             mac = next((mac for mac, node in lab.macs().items() if node == lab.spec.preferred), "")
             self.keep("S13", CLIENT, shell.hear(lab.spec, mac))
             self.keep("S13", CLIENT, shell.page(lab.vip))
+
+    def announcing(self) -> list[str]:
+        """The nodes that tell the link that the VIP is theirs."""
+        return [name for name, node in self.lab.nodes.items() if not node.run("pgrep", "-f", SEND_ARP).exit_code]
 
     def owners(self, step: str, claim: str) -> tuple[str, ...]:
         """Who answers by ARP for the VIP."""

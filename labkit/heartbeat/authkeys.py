@@ -21,6 +21,13 @@ _ACTIVE = re.compile(rf"auth{_SPACE}([+-]?[0-9]+)")
 _METHOD = re.compile(rf"([+-]?[0-9]+){_SPACE}([^ \t\n\v\f\r]+)(?:{_SPACE}([^ \t\n\v\f\r]+))?")
 
 
+# What of a line is no key: a comment, unless it is a method's line that somebody has taken out; `auth 1`; `1 sha1`.
+_COMMENT = re.compile(rf"{_SPACE}#(?!{_SPACE}[+-]?[0-9]+{_SPACE}(?:sha1|md5)[ \t]).*", re.DOTALL)
+_SHOWN = re.compile(
+    rf"{_SPACE}(?:auth{_SPACE}[+-]?[0-9]+|#*{_SPACE}[+-]?[0-9]+{_SPACE}(?:crc|md5|sha1)(?![^ \t\v\f\r]))"
+)
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to sign. `crc` has no key (empty): it finds damage, but keeps nobody out."""
@@ -67,6 +74,19 @@ def parse(text: str, mode: int | None = None, name: str = "authkeys") -> AuthKey
     reject(name, problems)
     assert active is not None
     return AuthKeys(active, MappingProxyType(methods))
+
+
+def without_keys(text: str) -> str:
+    """The text of an `authkeys` file with `[secret]` for whatever is a key, or could be a misplaced one."""
+    return "\n".join(_without_key(line) for line in text.split("\n"))
+
+
+def _without_key(line: str) -> str:
+    if _COMMENT.fullmatch(line):
+        return line
+    match = _SHOWN.match(line)
+    shown = match[0] if match else ""
+    return f"{shown} [secret]".lstrip() if line[len(shown) :].strip() else line
 
 
 def _wanted(content: str) -> int:

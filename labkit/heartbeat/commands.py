@@ -3,6 +3,7 @@
 HEARTBEAT_INIT = "/etc/init.d/heartbeat"
 APACHE_INIT = "/etc/init.d/apache2"
 HEARTBEAT_PROCESS = "heartbeat"  # the name of each of its processes, as pkill -x takes it
+SEND_ARP = "send_arp"  # runs for 5 s beside a resource that has brought an address up, and announces it
 HB_STANDBY = "/usr/share/heartbeat/hb_standby"
 HB_TAKEOVER = "/usr/share/heartbeat/hb_takeover"
 

@@ -331,3 +331,18 @@ def test_failed_build_shows_the_steps_own_output(engine: Engine, images: Images,
     assert [one.name for one in everything if complaint in str(one.attrs["Config"]["Cmd"])] == []
     for role, identity in images.digests.items():
         assert engine.client.images.get(images.platform.image(role)).id == identity
+
+
+def test_a_browser_that_cannot_be_built_tells_what_to_do(engine: Engine, images: Images, copied: Path) -> None:
+    """The failing step's output, and the command that tries again; the nodes' images stay as they are."""
+    complaint = "E: Unable to locate package chromium"
+    (copied / engine_images.BROWSER / "Dockerfile").write_text(
+        f"ARG BASE\nFROM ${{BASE}}\nRUN echo '{complaint}' >&2; exit 100\n"
+    )
+    with pytest.raises(NotAvailable) as caught:
+        engine_images.ensure_browser(engine, images, Silent())
+    told = str(caught.value)
+    assert re.match(r"building labkit/browser:\S+ failed: .*100", told)
+    assert complaint in told
+    assert "labkit build --browser" in told
+    assert engine_images.ensure(engine, images.platform.name, Silent()) == images

@@ -1,11 +1,14 @@
 """Holds the three readers of Heartbeat's files to the real daemon: what it refuses they refuse, and nothing else.
 
-All cases run in one container, one after the other: a start of the daemon takes about 10 ms.
+All cases run in one container, one after the other: a start of the daemon takes about 10 ms. Beside the tables stand
+configurations that are made up from a seed; `make compare-heartbeat` makes up LABKIT_COMPARE of them.
 """
 
 import io
+import os
+import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import docker
@@ -15,6 +18,7 @@ from docker.types import Ulimit
 
 from labkit.errors import BadInput
 from labkit.heartbeat import authkeys, hacf, haresources
+from labkit.heartbeat.directives import DIRECTIVES
 
 pytestmark = pytest.mark.docker
 
@@ -131,6 +135,56 @@ CASES = [
     *(Case(mode=mode) for mode in (0o000, 0o604, 0o611, 0o622, 0o640, 0o644, 0o700)),
 ]
 
+# Made up: whatever the tables have, several at a time and in any order, and any directive with any value.
+MADE_UP = int(os.environ.get("LABKIT_COMPARE", "60"))
+SEED = int(os.environ.get("LABKIT_SEED", "1"))
+VALUES = [
+    *("0", "1", "2", "3", "5", "10", "-1", "+5", "007", "99", "255", "256", "694", "9600", "65536", "2147483648"),
+    *("1ms", "2000ms", "2.5", "5s", "10us", "5000000us", ".", "1e3", "on", "off", "yes", "no", "TRUE", "n", "x", "/x"),
+    *("none", "any", "other", "legacy", "time", "file", "nodename", "zlib", "bz2", "classic", "netstring", "local3"),
+    *("daemon", "kern", "a=b", "=b", "1,2", "1 2", ",", "1 # 2", "#", "", "\t5", "5\r", "\v", "\0", "5\0x"),
+]
+FITTING = {
+    "time": ("1", "2", "2001ms", "2.5", "5", "9.9", "10", "13", "60"),
+    "number": ("1", "7", "99", "250", "19200"),
+    "switch": ("on", "off", "Yes", "0"),
+}
+# What the daemon refuses or not by what is on the machine: files, devices, Pacemaker's programs. The tables have them.
+OF_THE_MACHINE = ("logfile", "debugfile", "watchdog", "coreroot", "crm_daemon_dir", "pacemaker")
+
+
+def made_up(chance: random.Random) -> Case:
+    """A start with one of its files changed."""
+    kind = chance.choice(("ha_cf", "ha_cf", "haresources", "authkeys"))
+    if kind == "ha_cf":
+        return Case(ha_cf=shuffled_in(chance, HA_CF, [made_up_lines(chance) for _ in range(chance.randint(1, 4))]))
+    if kind == "haresources":
+        return Case(haresources=shuffled_in(chance, HARESOURCES, chance.sample(HARESOURCES_TEXTS, 2)))
+    return Case(authkeys=shuffled_in(chance, AUTHKEYS, chance.sample(AUTHKEYS_TEXTS, chance.randint(1, 2))))
+
+
+def made_up_lines(chance: random.Random) -> str:
+    """Lines of a table, or a directive with a value that often is of its kind."""
+    if chance.random() < 0.3:
+        return chance.choice(HA_CF_LINES)
+    name = chance.choice([name for name in DIRECTIVES if name not in OF_THE_MACHINE])
+    row = DIRECTIVES[name]
+    fitting = (*FITTING.get(row.kind, ()), *row.choices)
+    value = chance.choice(fitting if fitting and chance.random() < 0.8 else VALUES)
+    return f"{name}{chance.choice((' ', '  ', chr(9), ','))}{value}"
+
+
+def shuffled_in(chance: random.Random, good: str, new: Sequence[str]) -> str:
+    """A good file with other lines at any places, and now and then without one of its own."""
+    lines = good.splitlines()
+    if chance.random() < 0.1:
+        lines.pop(chance.randrange(len(lines)))
+    for one in new:
+        for line in one.split("\n"):
+            lines.insert(chance.randint(0, len(lines)), line)
+    return "\n".join(lines) + "\n"
+
+
 SCRIPT = """
 daemon=$(find /usr/lib/heartbeat /usr/libexec/heartbeat -type f -name heartbeat 2>/dev/null | head -n 1)
 mkdir -p /run/heartbeat && chown hacluster:haclient /run/heartbeat
@@ -141,12 +195,13 @@ cd /cases && for case in $(ls); do
     echo "$case $?"
     pkill -9 -x heartbeat
 done
+rm -rf /cases
 """
 
 
 @pytest.fixture(scope="module")
-def exit_codes(node_image: str) -> Iterator[list[int]]:
-    """What the daemon's start command exits with for each of CASES."""
+def container(node_image: str) -> Iterator[Container]:
+    """A node's image, alone, in which nothing is started."""
     client = docker.from_env()
     container = client.containers.run(
         node_image,
@@ -159,34 +214,40 @@ def exit_codes(node_image: str) -> Iterator[list[int]]:
         labels={"labkit": "test-parsers"},
     )
     try:
-        yield run_cases(container)
+        yield container
     finally:
         container.remove(force=True)
         client.close()
 
 
-def run_cases(container: Container) -> list[int]:
+@pytest.fixture(scope="module")
+def exit_codes(container: Container) -> list[int]:
+    """What the daemon's start command exits with for each of CASES."""
+    return run_cases(container, CASES)
+
+
+def run_cases(container: Container, cases: Sequence[Case]) -> list[int]:
     """Copy all cases into the container and start the daemon with each."""
-    container.put_archive("/", cases_tar())
+    container.put_archive("/", cases_tar(cases))
     output = container.exec_run(["bash", "-c", SCRIPT], stderr=False).output
     assert isinstance(output, bytes)
     lines = [line.split() for line in output.decode().splitlines()]
-    assert [int(index) for index, _ in lines] == list(range(len(CASES))), output
+    assert [int(index) for index, _ in lines] == list(range(len(cases))), output
     return [int(status) for _, status in lines]
 
 
-def cases_tar() -> bytes:
+def cases_tar(cases: Sequence[Case]) -> bytes:
     """An archive with one folder a case, named so that `ls` gives them in order."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for index, case in enumerate(CASES):
+        for index, case in enumerate(cases):
             for name, text, mode in (
                 ("ha.cf", case.ha_cf, 0o644),
                 ("haresources", case.haresources, 0o644),
                 ("authkeys", case.authkeys, case.mode),
             ):
                 data = text.encode()
-                entry = tarfile.TarInfo(f"cases/{index:04}/{name}")
+                entry = tarfile.TarInfo(f"cases/{index:06}/{name}")
                 entry.size, entry.mode = len(data), mode
                 archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
@@ -207,9 +268,27 @@ def refusal(case: Case) -> str | None:
 @pytest.mark.parametrize("index", range(len(CASES)))
 def test_readers_refuse_what_the_daemon_refuses(exit_codes: list[int], index: int) -> None:
     """For each case, our readers refuse the files exactly if the daemon does not start with them."""
-    case, ours = CASES[index], refusal(CASES[index])
+    assert not disagreement(CASES[index], exit_codes[index])
+
+
+def disagreement(case: Case, exit_code: int) -> str:
+    """Nothing where the readers and the daemon agree."""
+    ours = refusal(case)
     expected = {ACCEPTED} if ours is None else {CONFIGURATION_ERROR, CRASHED}
-    assert exit_codes[index] in expected, f"{case}\nthe readers say: {ours}"
+    return "" if exit_code in expected else f"{case}\nthe daemon exits with {exit_code}; the readers say: {ours}"
+
+
+def test_readers_agree_with_the_daemon_on_what_is_made_up(container: Container) -> None:
+    """The same, of configurations that nobody has thought of. With pytest's -s it says how many."""
+    chance = random.Random(SEED)
+    cases = [made_up(chance) for _ in range(MADE_UP)]
+    codes = run_cases(container, cases)
+    wrong = [text for case, code in zip(cases, codes, strict=True) if (text := disagreement(case, code))]
+    print(
+        f"\n{len(CASES)} configurations of the tables and {MADE_UP} made up (seed {SEED}) were given to Heartbeat's"
+        f" daemon; of those made up it took {codes.count(ACCEPTED)}; disagreements with the readers: {len(wrong)}"
+    )
+    assert not wrong, "\n\n".join(wrong[:10])
 
 
 def test_cases_hold_both_verdicts(exit_codes: list[int]) -> None:

@@ -15,7 +15,7 @@ from labkit.cluster import lifecycle
 from labkit.engine import Engine
 from labkit.exercises import all_exercises
 from labkit.language import LANGUAGES
-from tests.e2e.helpers import named, run_cli, swept
+from tests.e2e.helpers import Running, complaint, named, run_cli, swept
 
 MINE = "my-own"
 PROVED_HERE = ("identical-haresources",)
@@ -39,25 +39,32 @@ def lab_name(engine: Engine) -> Iterator[str]:
 
 
 def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -> None:
-    """A student starts, checks too early, asks for a hint, mends the pair over SSH, is found again after a reboot,
-    passes and submits; the teacher's table says so; an edited file is caught; resetting brings the fault back."""
+    """A student starts, checks too early, asks for a hint, mends the pair over SSH while `watch` looks on, is found
+    again after a reboot, and submits. The teacher's table says so, and catches an edited file. Resetting brings the
+    fault back, and takes nothing away."""
     begun = run_cli("exercise", "start", MINE, "--student", "ana", "--lang", "es", "--name", lab_name)
     assert begun.exit_code == 0, begun.stderr
     assert "tiene un apache2 que no responde" in begun.stdout
 
     def check() -> tuple[int, dict[str, object]]:
-        done = run_cli("exercise", "check", "--json", "--name", lab_name)
+        done = run_cli("exercise", "check", "--json")
         return done.exit_code, json.loads(done.stdout)
 
     exit_code, told = check()
     assert (exit_code, told["verdict"]) == (1, "fail")
-    hint = run_cli("exercise", "hint", "--json", "--lang", "en", "--name", lab_name)
+    hint = run_cli("exercise", "hint", "--json", "--lang", "en")
     assert json.loads(hint.stdout) == {"hints": ["Does it run? `pgrep -a apache2`"], "left": 0}
 
     lab = lifecycle.require(engine, lab_name)
     _, second = lab.nodes
+    watching = Running("exercise", "watch", "--lang", "en")
+    watching.await_line("waiting for a change")
     mended = run_cli("ssh", "--name", lab_name, second, "/etc/init.d/apache2 start")
     assert mended.exit_code == 0, mended.stderr
+    watched = watching.finish()
+    assert watched.exit_code == 0, watched.stdout
+    assert f"{MINE} is done" in watched.stdout
+
     for part in (*lab.nodes.values(), lab.client, lab.gateway):
         part.kill()
     exit_code, told = check()
@@ -77,11 +84,14 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
     assert graded.exit_code == 1
     assert "tampered" in Path("grades.csv").read_text()
 
-    assert run_cli("exercise", "reset", "--name", lab_name).exit_code == 0
+    assert run_cli("exercise", "reset").exit_code == 0
     exit_code, told = check()
     assert (exit_code, told["verdict"]) == (1, "fail")
     done = {one["name"]: one["passed"] for one in json.loads(run_cli("exercise", "list", "--json").stdout)}
     assert done[MINE], "what was reached stays reached"
+
+    assert run_cli("down", "--name", lab_name).exit_code == 0
+    assert "is gone" in complaint(run_cli("exercise", "check"), 3)
 
 
 def _edit(path: Path, member: str, old: bytes, new: bytes) -> None:
@@ -93,9 +103,9 @@ def _edit(path: Path, member: str, old: bytes, new: bytes) -> None:
             archive.writestr(name, text.replace(old, new) if name == member else text)
 
 
-def test_another_pair_is_not_the_exercise(lab_name: str) -> None:
-    """Before anything was begun, and when the pair is gone, a check says what to do, and ends with 3."""
-    nothing = run_cli("exercise", "check", "--name", lab_name)
+def test_without_an_exercise_there_is_nothing_to_check() -> None:
+    """A check says what to do, and ends with 3."""
+    nothing = run_cli("exercise", "check")
     assert nothing.exit_code == 3
     assert "labkit exercise start" in nothing.stderr
 

@@ -8,10 +8,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from matplotlib.image import imread
+from numpy import unique
 
 from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.lab import settled
@@ -21,15 +25,16 @@ from labkit.guide.check import LOOK_S
 from labkit.progress import Silent
 from labkit.spec import Spec
 from labkit.timing import SECOND, now_ns, pause_until
-from tests.e2e.helpers import Outcome, complaint, fast, leftovers, named, run_cli, swept
+from tests.e2e.helpers import ROOT, Outcome, complaint, fast, leftovers, named, run_cli, swept
 
-AUDIT_S = 500.0  # about 190 s on an idle machine with two cores
+AUDIT_S = 500.0  # about 190 s on an idle machine with two cores, and 35 s more where the browser has to be built
 pytestmark = pytest.mark.timeout(AUDIT_S + 100)
 
 AUDIT, BY_HAND, STEPPED = named("guide"), named("hand"), named("stepped")
 PROFILES = ("as-printed", "corrected")
 REFUTED = {"C4", "C5", "C7", "C8", "C9"}
 MASTER, SLAVE = "master-cluster", "slave-cluster"
+GUIDE = ROOT / "docs" / "guide" / "README.md"
 
 
 # The audit
@@ -39,11 +44,11 @@ MASTER, SLAVE = "master-cluster", "slave-cluster"
 def begun(
     engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[Outcome] | None]:
-    """`labkit guide --json`, which goes on beside the first tests; none if no test was selected that needs it."""
+    """`labkit guide --figures --json`, beside the first tests; none if no test was selected that needs it."""
     if not any("audited" in getattr(item, "fixturenames", ()) for item in request.session.items):
         yield None
         return
-    arguments = ("guide", "--json", "--name", AUDIT, "--runs", str(tmp_path_factory.mktemp("guide")))
+    arguments = ("guide", "--figures", "--json", "--name", AUDIT, "--runs", str(tmp_path_factory.mktemp("guide")))
     with swept(engine, f"{AUDIT}-printed"), swept(engine, f"{AUDIT}-corrected"), ThreadPoolExecutor(1) as pool:
         yield pool.submit(run_cli, *arguments, timeout_s=AUDIT_S)
 
@@ -87,6 +92,20 @@ def checked(lab: Lab, exit_code: int) -> dict[str, tuple[str, str]]:
     return {one["id"]: (one["state"], one["detail"]) for one in told.document["steps"]}
 
 
+def boxes(step: str) -> list[tuple[str, str]]:
+    """What the guide's page has one type in a step: where (both, or a node), and the commands."""
+    part = re.search(rf"^## {step}\. .*?(?=^## )", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert part
+    return re.findall(r"^```sh (\S+)\n(.*?)^```$", part[0], re.MULTILINE | re.DOTALL)
+
+
+def follow(lab: Lab, box: tuple[str, str]) -> list[str]:
+    """Types a box of the page as it stands there, but for the lab's own subnet, and gives what each node said."""
+    where, text = box
+    typed = text.replace("172.23.19.", lab.vip.removesuffix("48"))
+    return on_both(lab, typed) if where == "both" else [ssh(lab, where, typed)]
+
+
 def sizes(lab: Lab, node: str) -> dict[str, int]:
     """Name -> size in bytes of the files of /etc/ha.d."""
     listed = ssh(lab, node, "cd /etc/ha.d && find . -maxdepth 1 -type f -printf '%s %f\\n'")
@@ -102,22 +121,13 @@ def test_by_hand_nothing_is_done(bare: Lab) -> None:
 
 
 def test_by_hand_the_files(bare: Lab) -> None:
-    """S5 to S8 as the guide prints them, with sed for an editor: the check finds them right and warns of haresources,
-    and the files on the node have the sizes of figure 9, but for this subnet's addresses and four times eth0 for ens18
+    """S5 to S8 as the guide prints them, typed from the page: the check finds them right and warns of haresources, and
+    the files on the node have the sizes of figure 9, but for this subnet's addresses and four times eth0 for ens18
     (tests/docker has the guide's own sizes with ens18)."""
+    for box in (*boxes("S5"), *boxes("S6"), *boxes("S7")[:2], *boxes("S8")):
+        follow(bare, box)
+    longer = len(bare.vip) - len("172.23.19.48")
     for node in (MASTER, SLAVE):
-        peer = bare.spec.nodes[bare.spec.peer_of(node)].address
-        edits = (
-            "s/^#keepalive 2$/keepalive 2/; s/^#deadtime 30$/deadtime 5/; s/^#\\(udpport\\t694\\)$/\\1/;"
-            " s/^#bcast\\teth0\\(.*Linux\\)$/bcast\\teth0\\1/; s/^#mcast eth0 \\(225.*\\)$/mcast eth0 \\1/;"
-            f" s/^#ucast eth0 .*$/ucast eth0 {peer}\\nudp eth0/;"
-            " s/^#node\\tken3$/node\\tmaster-cluster/; s/^#node\\tkathy$/node\\tslave-cluster/"
-        )
-        ssh(bare, node, "cd /usr/share/doc/heartbeat; gzip -d ha.cf.gz haresources.gz; cp ha.cf haresources authkeys"
-                        " /etc/ha.d")  # fmt: skip
-        ssh(bare, node, f"cd /etc/ha.d; sed -i '{edits}' ha.cf; echo '{node} {bare.vip} apache2' >> haresources")
-        ssh(bare, node, "cd /etc/ha.d; printf 'auth 1\\n1 crc\\n' >> authkeys; chmod 600 authkeys")
-        longer = len(bare.vip) - len("172.23.19.48")
         guides = {
             "ha.cf": 10525 + longer - 4,
             "haresources": (5941 if node == MASTER else 5940) + longer,
@@ -155,53 +165,84 @@ def test_by_hand_in_spanish(bare: Lab) -> None:
 
 
 def test_by_hand_to_the_end(bare: Lab) -> None:
-    """With one haresources on both nodes, S9 to S15 lead to a pair that serves and, after its fault, is as before; the
-    init scripts say what figures 10 and 11 show, and the pages have the headings of figure 12."""
-    line = f"{MASTER} IPaddr2::{bare.vip}/24/eth0 apache2"
-    on_both(bare, f"sed -i '$d' /etc/ha.d/haresources; echo '{line}' >> /etc/ha.d/haresources")
-    for said in on_both(bare, "/etc/init.d/heartbeat restart"):
+    """With the page's one haresources for both nodes, S9 to S15 typed from it lead to a pair that serves and, after its
+    fault, is as before; the init scripts say what figures 10 and 11 show, and the pages have the headings of figure 12.
+    """
+    follow(bare, boxes("S7")[2])
+    restart, status = boxes("S9")
+    for said in follow(bare, restart):
         dialogue = [
             "Stopping High-Availability services:",
             "Waiting to allow resource takeover to complete:",
             "Starting High-Availability services:",
         ]
         assert re.search(r"[\s\S]*?".join(map(re.escape, dialogue)) + r"[\s\S]*Done\.", said), said
-    for node, said in zip((MASTER, SLAVE), on_both(bare, "/etc/init.d/heartbeat status"), strict=True):
+    for node, said in zip((MASTER, SLAVE), follow(bare, status), strict=True):
         assert re.match(rf"heartbeat OK \[pid \d+ et al\] is running on {node} \[{node}\]", said)
-    for node in (MASTER, SLAVE):
-        title = f"{node.upper()} ON"
-        ssh(bare, node, f"sed -i -E 's/Apache2 (Debian|Ubuntu) Default Page *$/{title}/' /var/www/html/index.html")
-        ssh(bare, node, "/etc/init.d/apache2 restart")
-        assert title in ssh(bare, MASTER, f"curl -s http://{bare.spec.nodes[node].address}/")
+        assert said.split()[-1] == "10"
+    for box in (*boxes("S11"), *boxes("S12")):
+        follow(bare, box)
     bare.await_nodes(lambda now: settled(now) and now[MASTER].vip, f"the pair is settled and {MASTER} has the VIP")
+    (look,) = boxes("S13")
+    assert follow(bare, look) == ["MASTER-CLUSTER ON\nSLAVE-CLUSTER ON\nMASTER-CLUSTER ON\n"]
     steps = checked(bare, 1)
     done = {f"S{number}" for number in range(5, 14)}
     assert {step for step, (state, _) in steps.items() if state == "right"} == done, steps
     assert "10" in steps["S9"][1]
     assert "better than printed" in steps["S7"][1]
 
-    ssh(bare, MASTER, "/etc/init.d/apache2 stop")
+    stop, look = boxes("S14")
+    follow(bare, stop)
     stopped_ns = now_ns()
+    assert follow(bare, look) == ["Connection refused\n" * 2]
     steps = checked(bare, 1)
     assert steps["S14"][0] == "right"
     assert "C5" in steps["S14"][1]
     assert (steps["S13"][0], steps["S15"][0]) == ("unknown", "missing")
     pause_until(stopped_ns + int((LOOK_S + 1) * SECOND))  # a student looks at the pages meanwhile
 
-    ssh(bare, MASTER, "/etc/init.d/apache2 start; /etc/init.d/heartbeat restart")
+    start, start_on_the_slave, *_ = boxes("S15")
+    follow(bare, start)
     bare.await_nodes(lambda now: settled(now) and now[MASTER].vip, f"the VIP is back on {MASTER}")
-    ssh(bare, SLAVE, "/etc/init.d/apache2 start")  # giving the resources back has stopped it
+    follow(bare, start_on_the_slave)
     assert {state for state, _ in checked(bare, 0).values()} == {"right"}
+
+
+def test_by_hand_the_second_mistake_is_cured(bare: Lab) -> None:
+    """With the page's monitor the next stop of apache2 moves the VIP, and its page is the slave's."""
+    monitor, stop, look = boxes("S15")[2:]
+    follow(bare, monitor)
+    follow(bare, stop)
+    bare.await_nodes(lambda now: settled(now) and now[SLAVE].vip, f"{SLAVE} has the VIP")
+    bare.await_page(bare.vip, "the VIP answers")
+    assert follow(bare, look) == ["SLAVE-CLUSTER ON\n"]
 
 
 def test_status_in_spanish(lab: Lab) -> None:
     """`labkit status --lang es` has Spanish words for what the nodes say; its JSON is the same in both."""
     spanish = run_cli("status", "--name", lab.name, "--lang", "es")
     assert spanish.exit_code == 0
-    for words in ("dirección", "IP virtual aquí", "par activo (active)", "apache2 funciona", "perfil corrected"):
+    for words in (
+        "dirección",
+        "IP virtual aquí",
+        "par activo (active)",
+        "apache2 funciona",
+        "perfil corregido",
+        f"{lab.spec.limits.memory_mib} MiB",
+    ):
         assert words in " ".join(spanish.stdout.split())
     told = [run_cli("status", "--name", lab.name, "--json", "--lang", one).document for one in ("en", "es")]
     assert told[0] == told[1]
+
+
+def test_check_in_spanish(lab: Lab) -> None:
+    """`labkit check --lang es` has no English word left; its JSON is for programs and stays as it is."""
+    spanish = run_cli("check", "--name", lab.name, "--lang", "es")
+    assert spanish.exit_code == 0, spanish
+    for words in ("bien", "página de la IP virtual", "un solo dueño de la IP virtual", "muestra MASTER-CLUSTER ON"):
+        assert words in spanish.stdout
+    assert not re.search(r"\b(pass|page|shows|owner|answered)\b", spanish.stdout)
+    assert run_cli("check", "--name", lab.name, "--json", "--lang", "es").document[0]["check"] == f"page of {MASTER}"
 
 
 # Step by step
@@ -228,10 +269,11 @@ def test_step_by_step(engine: Engine) -> None:
         (("--profile", "nonsense"), 3, "both, as-printed, corrected"),
         (("--lang", "xx"), 3, "en, es"),
         (("--step", "--json"), 3, "--json"),
+        (("--figures", "--check"), 3, "--figures"),
         (("--ports", "1"), 3, "auto"),
         (("--check", "--name", named("nobody")), 4, "labkit up"),
     ],
-    ids=["profile", "language", "step-json", "ports", "no-lab"],
+    ids=["profile", "language", "step-json", "figures-check", "ports", "no-lab"],
 )
 def test_nonsense(arguments: tuple[str, ...], code: int, said: str) -> None:
     """What cannot be is one message with what can, and leaves no run folder behind."""
@@ -244,7 +286,7 @@ def test_nonsense(arguments: tuple[str, ...], code: int, said: str) -> None:
 
 @pytest.fixture(scope="module")
 def audited(begun: Future[Outcome] | None) -> Outcome:
-    """`labkit guide --json`, over."""
+    """`labkit guide --figures --json`, over."""
     assert begun is not None
     return begun.result()
 
@@ -319,6 +361,54 @@ def test_the_run_folder(audited: Outcome) -> None:
         assert [number for number in range(1, 16) if f"# S{number}\n" not in text] == []
     assert "1 sha1 [secret]" in (folder / "corrected" / "transcript.txt").read_text()
     assert not re.search(r"sha1 [0-9a-f]{10}", (folder / "guide.json").read_text())
+
+
+def figure(audited: Outcome, number: int, profile: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        one for one in audited.document["figures"] if (one["number"], one["profile"]) == (number, profile)
+    )
+    return found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_figure_is_there(audited: Outcome, profile: str) -> None:
+    """F1 to F19 of each pair are pictures: scenes as SVG with something in them, pages as PNG of the window's size that
+    are not blank; figures.html shows all of them."""
+    folder = Path(audited.document["run"])
+    of_profile = [one for one in audited.document["figures"] if one["profile"] == profile]
+    assert [(one["number"], one["trouble"]) for one in of_profile] == [(number, None) for number in range(1, 20)]
+    page = (folder / "figures.html").read_text()
+    for one in of_profile:
+        picture = (folder / one["file"]).read_bytes()
+        assert f'src="{one["file"]}"' in page
+        if one["address"] is None:
+            assert f"F{one['number']}:" in "".join(ElementTree.fromstring(picture).itertext())
+        else:
+            pixels = imread(BytesIO(picture))
+            assert pixels.shape[:2] == (440, 900)
+            assert len(unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 10
+
+
+def test_what_chromium_saw(audited: Outcome) -> None:
+    """The three pages of S13; then, while apache2 is stopped, a refusal of the master, and on the VIP the slave's page
+    if the pair is corrected, but a refusal, too, as printed. It opened the lab's own addresses."""
+    pages = ["MASTER-CLUSTER ON", "SLAVE-CLUSTER ON", "MASTER-CLUSTER ON", "ERR_CONNECTION_REFUSED"]
+    for profile, last in (("as-printed", "ERR_CONNECTION_REFUSED"), ("corrected", "SLAVE-CLUSTER ON")):
+        seen = [figure(audited, number, profile) for number in (14, 15, 16, 18, 19)]
+        assert [one["shows"] for one in seen] == [*pages, last]
+        (about,) = (one for one in audited.document["profiles"] if one["profile"] == profile)
+        nodes = [one["address"] for one in about["spec"]["nodes"].values()]
+        vip = about["spec"]["network"]["vip"]
+        assert [one["address"] for one in seen] == [f"http://{one}/" for one in (*nodes, vip, nodes[0], vip)]
+
+
+def test_the_first_figure_is_the_pair(audited: Outcome) -> None:
+    """F1 tells both hosts with CPUs, memory and network, as `labkit status` does."""
+    (about,) = (one for one in audited.document["profiles"] if one["profile"] == "corrected")
+    svg = (Path(audited.document["run"]) / figure(audited, 1, "corrected")["file"]).read_text()
+    words = "".join(ElementTree.fromstring(svg).itertext())
+    for said in (MASTER, SLAVE, "CPUs", str(about["spec"]["limits"]["memory_mib"]), about["network"], "/24"):
+        assert said in words
 
 
 def test_the_audit_leaves_nothing(audited: Outcome, engine: Engine) -> None:

@@ -1,17 +1,19 @@
 """Labs coming up, being looked at and going away: both profiles, and each way in which a lab can be made."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from labkit.cluster import Lab, access
+from labkit.cluster.lab import helper_name, network_name
 from labkit.cluster.look import look
 from labkit.engine import Container, Engine, network
 from labkit.errors import NotAvailable
 from labkit.heartbeat import commands
 from labkit.timing import wait_until
-from tests.e2e.helpers import FAST, Recorder, fast, lab_up, leftovers, named, run_cli, swept
+from tests.e2e.helpers import FAST, Recorder, complaint, fast, lab_up, leftovers, named, run_cli, swept
 
 
 def test_a_corrected_pair_serves_all_pages_and_has_one_owner(lab: Lab) -> None:
@@ -86,6 +88,75 @@ def test_ports_are_on_loopback_only(lab: Lab) -> None:
     assert not any(bindings.values())
 
 
+SOCKETS = (
+    r"find / \( -path /proc -o -path /sys \) -prune -o -name 'docker*.sock' -print -o -name containerd.sock -print"
+)
+
+
+def test_nothing_of_the_host_is_in_a_container(lab: Lab) -> None:
+    """No folder of the host is mounted anywhere, and nobody finds the engine's socket."""
+    for part in (*lab.nodes.values(), lab.client, lab.gateway):
+        inspected = part.inspect()
+        assert inspected["Mounts"] == []
+        assert not inspected["HostConfig"]["Binds"]
+        found = part.must("sh", "-c", SOCKETS)
+        assert found.strip() == ""
+
+
+def test_nothing_leaves_the_labs_network(lab: Lab) -> None:
+    """Nodes and client are on the lab's network alone and have no way out of it; the gateway's other network hides
+    nobody's address, so that no answer from outside would find back."""
+    networks = {part.role: list(part.inspect()["NetworkSettings"]["Networks"]) for part in (*lab.nodes.values(),
+                lab.client, lab.gateway)}  # fmt: skip
+    own, access_network = network_name(lab.name), helper_name(lab.name, "access")
+    assert (networks["node"], networks["client"]) == ([own], [own])
+    assert sorted(networks["gateway"]) == sorted([own, access_network])
+    for part in (*lab.nodes.values(), lab.client):
+        assert part.must("ip", "-4", "route", "show", "default").strip() == ""
+    said = {name: lab.engine.client.networks.get(name).attrs for name in (own, access_network)}
+    assert said[own]["Internal"]
+    assert said[access_network]["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+
+
+def test_what_listens(lab: Lab) -> None:
+    """On a node sshd and apache2, on the client nothing, on the gateway its five doors; UDP is Heartbeat's alone."""
+    heartbeats = str(lab.spec.timing.udpport)
+    for node in lab.nodes.values():
+        assert _listening(node, "tcp") == {"22", "80"}
+        assert heartbeats in _listening(node, "udp")
+        programs = node.must("sh", "-c", "ss -H -lunp | grep -v 'users:((\"heartbeat\"' || true")
+        assert programs.strip() == ""
+    assert _listening(lab.client, "tcp") == _listening(lab.client, "udp") == _listening(lab.gateway, "udp") == set()
+    assert _listening(lab.gateway, "tcp") == {str(port) for port in lab.spec.forwards}
+
+
+def _listening(part: Container, kind: str) -> set[str]:
+    """The ports that something listens on that is not on loopback; the engine's own resolver is."""
+    addresses = (line.split()[3] for line in part.must("ss", "-H", "-ln", f"--{kind}").splitlines())
+    return {port for host, _, port in (one.rpartition(":") for one in addresses) if not host.startswith("127.")}
+
+
+def test_no_command_prints_the_secret(lab: Lab) -> None:
+    """Neither what looks at a lab nor the nodes' own logs. (The folder of a run is searched where the runs are.)"""
+    secret = lab.node(lab.spec.preferred).get(commands.AUTHKEYS).split()[-1].decode()
+    assert len(secret) == 40
+    looks = [("status",), ("status", "--json"), ("check", "--json"), ("guide", "--check", "--json")]
+    looks += [("logs", node, "-n", "100000") for node in lab.nodes]
+    for command in looks:
+        told = run_cli(*command, "--name", lab.name)
+        assert told.stdout
+        assert secret not in told.stdout + told.stderr
+
+
+def test_keys_are_for_the_user_alone(lab: Lab) -> None:
+    """The folder on this machine belongs to whoever ran labkit, and its private key can be read by nobody else."""
+    place = access.folder(lab.name)
+    modes = {path.name: (path.stat().st_mode & 0o777, path.stat().st_uid) for path in (place, *place.iterdir())}
+    assert modes[place.name] == (0o700, os.getuid())
+    assert modes["id_ed25519"] == (0o600, os.getuid())
+    assert {owner for _, owner in modes.values()} == {os.getuid()}
+
+
 @pytest.mark.parametrize("number", [0, 1], ids=["first", "second"])
 def test_ssh_takes_the_labs_key_and_no_password(lab: Lab, number: int) -> None:
     """The generated ssh_config leads into each node without a question, and without the key the node offers nothing."""
@@ -147,7 +218,8 @@ def doomed(engine: Engine) -> Iterator[str]:
 
 
 def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
-    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; `down` leaves nothing of a lab."""
+    """`up --bare` installs Heartbeat and leaves it unconfigured, with its samples; what somebody does there is not
+    thrown away by a measurement with other settings; `down` leaves nothing of a lab."""
     up = run_cli("up", "--name", doomed, "--bare", *FAST, "--json")
     assert up.exit_code == 0, up
     assert up.document["vip_owners"] == []
@@ -158,6 +230,8 @@ def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
         listed = Container(engine.client.containers.get(inside)).must("ls", "/usr/share/doc/heartbeat", "/etc/ha.d")
         assert {"ha.cf.gz", "haresources.gz", "authkeys"} <= set(listed.split())
         assert "ha.cf" not in listed.split()
+    refused = complaint(run_cli("failover", "--name", doomed, "--deadtime", "7"), 3)
+    assert "was configured by hand" in refused
     kinds = {one.split()[0] for one in leftovers(engine, doomed)}
     assert kinds >= {"container", "network", "folder"}
 

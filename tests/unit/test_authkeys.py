@@ -80,6 +80,33 @@ def test_no_repr_shows_a_key() -> None:
     assert SECRET not in repr(authkeys.parse(f"auth 1\n1 sha1 {SECRET}\n"))
 
 
+SAMPLE = """#
+#\tAvailable methods: crc sha1, md5.  Crc doesn't need/want a key.
+#\tsha1 is believed to be the "best", md5 next best.
+#auth 1
+#1 crc
+auth 2
+1 crc
+"""
+
+
+def test_what_is_no_key_is_kept() -> None:
+    """Comments, the choice of a method and a method without a key stand in a run's folder as they are."""
+    assert authkeys.without_keys(SAMPLE) == SAMPLE
+    assert authkeys.without_keys(f"auth 1\n1 sha1 {SECRET}\n") == "auth 1\n1 sha1 [secret]\n"
+
+
+@pytest.mark.parametrize("number", ["1", "+1", "01", "15"])
+@pytest.mark.parametrize("kind", ["sha1", "md5", "crc", "sha256", ""])
+@pytest.mark.parametrize("form", ["{} {} {}", "\t{}\t{}  {} ", "{}{} {}", "#{} {} {}", "# {} {} {}", "{} {} x {}\r"])
+def test_no_key_is_kept(number: str, kind: str, form: str) -> None:
+    """However its line is written, also where the daemon would refuse it, and of a method that was commented out."""
+    text = f"auth 1\n{form.format(number, kind, SECRET)}\n"
+    if form.startswith("#") and kind not in ("sha1", "md5"):
+        return  # no method's line: words of a comment
+    assert SECRET not in authkeys.without_keys(text)
+
+
 LINES = st.sampled_from(["auth 1", "1 crc", "1 sha1 k", "2 md5 k", "auth", "1 crc k", "#", "", "1", "auth 2"])
 
 
@@ -91,3 +118,18 @@ def test_any_text_is_read_or_bad_input(text: str, mode: int | None) -> None:
     except BadInput:
         return
     assert keys.active in keys.methods
+
+
+@given(
+    st.one_of(
+        st.text(), st.lists(st.sampled_from(["auth 1", "1", " sha1", "\tmd5 ", "\n", "k3y", "\x0b", "#"])).map("".join)
+    )
+)
+def test_no_key_that_is_read_is_kept(text: str) -> None:
+    """Whatever the daemon would sign with is not in what is kept, but where it stands in a comment of its own."""
+    try:
+        keys = authkeys.parse(text)
+    except BadInput:
+        return
+    kept = "\n".join(line for line in authkeys.without_keys(text).split("\n") if not line.lstrip().startswith("#"))
+    assert "k3y" not in kept or not any("k3y" in method.key for method in keys.methods.values())

@@ -15,10 +15,13 @@ from pydantic import BaseModel
 
 from labkit.checks import all_checks, judge_all
 from labkit.cli import WrongUse, app
+from labkit.cli.guide import WORD
 from labkit.exercises import all_exercises
 from labkit.faults import all_faults, parameters
+from labkit.guide.claims import CLAIMS, PROFILE
+from labkit.guide.steps import STEPS
 from labkit.history import Event
-from labkit.language import Language
+from labkit.language import LANGUAGES, Language
 from labkit.measure import PHASES, Cost, Phase, Step, Summary, TrialMeasures, result
 from labkit.platforms import discover
 from labkit.spec import Spec, default, load
@@ -26,7 +29,8 @@ from tests.unit.histories import dual_owner, failover, never_back, no_op, run_ev
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+GUIDE: dict[Language, Path] = {"en": DOCS / "guide" / "README.md", "es": DOCS / "guide" / "README.es.md"}
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.rglob("*.md")])
 SCHEMA = json.loads((DOCS / "result.schema.json").read_text(encoding="utf-8"))
 CLI: Any = typer.main.get_command(app)
 
@@ -206,7 +210,7 @@ def test_every_subcommand_stands_in_the_docs(name: str) -> None:
 @pytest.mark.parametrize(("name", "language"), [("exercises.md", "en"), ("exercises.es.md", "es")])
 def test_every_exercise_stands_in_the_docs(name: str, language: Language) -> None:
     """A row for each, in the order of the course, with its title, minutes and prerequisites."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \| (\d+) \| (.*) \|$", page(name), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \| (\d+) \| (.*) \|$", page(name), re.MULTILINE)
     wanted = [
         (one.name, one.title.within(language), str(one.minutes), ", ".join(f"`{need}`" for need in one.needs) or "-")
         for one in all_exercises().values()
@@ -325,6 +329,55 @@ def test_every_page_can_be_reached() -> None:
     """The README links to each page of docs/."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in DOCS.glob("*.md") if f"(docs/{path.name}" not in text] == []
+
+
+# The guide
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_guides_page_is_whole(language: Language) -> None:
+    """In either language: a section for each step under its own title, a picture of each figure, made by the lab, and
+    a row for each claim with its verdict on both profiles as it is known."""
+    text = GUIDE[language].read_text(encoding="utf-8")
+    titles = [f"{step.id}. {step.title.within(language)}" for step in STEPS]
+    assert re.findall(r"^## (S\d.*)$", text, re.MULTILINE) == titles
+    for step in STEPS:
+        pictures = re.findall(r"!\[F(\d+)", section(text, f"## {step.id}. {step.title.within(language)}"))
+        assert set(map(int, pictures)) == set(step.figures)
+    rows = dict(re.findall(r"^\| (C\d) \| (.*) \|$", text, re.MULTILINE))
+    assert list(rows) == [claim.id for claim in CLAIMS]
+    for claim in CLAIMS:
+        title, *cells = rows[claim.id].split(" | ")
+        assert title == claim.title.within(language)
+        known = [WORD[claim.known(profile)].within(language) for profile in PROFILE]
+        assert [cell.startswith(word) for cell, word in zip(cells, known, strict=True)] == [True, True]
+    for author in (
+        "Tomás Sánchez",
+        "Deiler Mosquera",
+        "Rafael",
+        "Universidad Tecnológica de Panamá",
+        "CC BY-NC-SA 4.0",
+    ):
+        assert author in text
+
+
+def test_both_languages_of_the_guide_say_the_same() -> None:
+    """Neither page has been shortened: the same headings in the same order, the same pictures, boxes, tables, links."""
+    english, spanish = (GUIDE[language].read_text(encoding="utf-8") for language in LANGUAGES)
+    for pattern in (r"^#+", r"\(figures/[^)]+\)", r"^\|", r"\]\(", r"\b[SFC]\d+\b"):
+        told = [re.findall(pattern, text, re.MULTILINE) for text in (english, spanish)]
+        if "[SFC]" in pattern:
+            told = [sorted(one) for one in told]
+        assert told[0] == told[1], pattern
+    boxes = [[block for kind, block in blocks(GUIDE[one]) if kind.startswith("sh ")] for one in LANGUAGES]
+    assert [[line.text for line in one] for one in boxes[0]] == [[line.text for line in one] for one in boxes[1]]
+
+
+def test_the_guides_pictures_are_all_used() -> None:
+    """No picture lies in docs/guide/figures that no page shows."""
+    there = {str(path.relative_to(DOCS / "guide")) for path in (DOCS / "guide" / "figures").rglob("*.*")}
+    shown = set(re.findall(r"\((figures/[^)]+)\)", GUIDE["en"].read_text(encoding="utf-8")))
+    assert there == shown
 
 
 def test_pictures_load_nothing() -> None:

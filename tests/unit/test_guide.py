@@ -15,9 +15,11 @@ from labkit import render
 from labkit.cli.guide import outcome
 from labkit.guide import audit as audits
 from labkit.guide import shell
+from labkit.guide.album import Drawn
 from labkit.guide.audit import Audited
 from labkit.guide.check import Life, apache_life, ha_cf_mistakes, heartbeat_life, resources, stopped_by_hand
 from labkit.guide.claims import CLAIMS, SIZES, FileSeen, Finding, Judgement, Seen, judge
+from labkit.guide.figures import BY_NUMBER
 from labkit.guide.steps import STEPS
 from labkit.guide.walk import Typed, Walked
 from labkit.heartbeat import commands, hacf
@@ -212,7 +214,12 @@ def audited(profile: Profile, of: Seen) -> Audited:
         "packages": {"heartbeat": "1:3.0.6-13"},
         "spec": of.spec.model_dump(mode="json"),
     }
-    return Audited(profile, Walked(typed, of, runs), judge(of), about)
+    figures = [
+        Drawn(BY_NUMBER[1], profile, f"{profile}/figures/F01.svg"),
+        Drawn(BY_NUMBER[18], profile, f"{profile}/figures/F18.png", "http://172.23.19.46/", "ERR_CONNECTION_REFUSED"),
+        Drawn(BY_NUMBER[19], profile, None, "http://172.23.19.48/", trouble="no browser"),
+    ]
+    return Audited(profile, Walked(typed, of, runs), judge(of), about, figures)
 
 
 def document(language: Language = "en") -> dict[str, Any]:
@@ -221,11 +228,11 @@ def document(language: Language = "en") -> dict[str, Any]:
 
 
 def test_the_document_fits_its_schema() -> None:
-    """What is answered, of claims that were judged and of some that could not be, is as published, and the schema
-    takes nothing else."""
+    """What is answered, of claims and figures of which some could not be had, is as published, and the schema takes
+    nothing else."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(document(), SCHEMA, cls=jsonschema.Draft202012Validator)
-    for wrong in ({"claims": [{"id": "C5"}]}, {"more": 1}, {"steps": None}):
+    for wrong in ({"claims": [{"id": "C5"}]}, {"more": 1}, {"steps": None}, {"figures": [{"number": 20}]}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document() | wrong, SCHEMA, cls=jsonschema.Draft202012Validator)
 

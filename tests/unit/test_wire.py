@@ -10,7 +10,7 @@ from scapy.utils import wrpcap
 
 from labkit.errors import BadInput
 from labkit.history import Event
-from labkit.wire import wire_events
+from labkit.wire import announcements, wire_events
 from tests.unit.histories import MACS, MASTER, SLAVE, VIP, TrialBuilder, at_ns, run_event
 
 OFFSET_NS = 1_700_000_000_000_000_000  # wall time minus monotonic time
@@ -67,6 +67,15 @@ def test_other_packets_mean_nothing(tmp_path: Path) -> None:
     assert (
         read(tmp_path, *(sent(one, 100, 1) for one in others), sent(Ether(bytes(gratuitous(SLAVE))[:30]), 110, 1)) == []
     )
+
+
+def test_announcements_of_any_capture_are_read_without_a_history(tmp_path: Path) -> None:
+    """With the wall time of their stamp; heartbeats and answers to questions are none."""
+    sent_ones = [gratuitous(SLAVE), gratuitous(MASTER, asked="172.23.19.43"), heartbeat(MASTER)]
+    wrpcap(str(tmp_path / "any.pcap"), [sent(one, 100, 0) for one in sent_ones])
+    ((wall_ns, mac),) = announcements(tmp_path / "any.pcap", VIP)
+    assert mac == MACS[SLAVE]
+    assert wall_ns == pytest.approx(at_ns(100) + OFFSET_NS, abs=2000)
 
 
 def test_a_run_without_a_capture_has_no_wire_events(tmp_path: Path) -> None:
