@@ -23,7 +23,7 @@ from labkit.progress import Progress
 from labkit.report import verdict
 from labkit.runner import Scenario
 from labkit.spec import Spec
-from labkit.store import RunFolder
+from labkit.store import RunFolder, as_written
 from labkit.timing import SECOND, now_ns
 
 SWEEP = "sweep.json"
@@ -55,17 +55,18 @@ class Sweep:
         """The sweep of a folder, with its own parameters. Raises BadInput if others are asked for."""
         try:
             document = json.loads((path / SWEEP).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadInput(f"{path} is no sweep's folder, or its {SWEEP} cannot be read: {error}") from error
+        with as_written(path / SWEEP):
             parameters = Parameters.of(document["parameters"])
             measured = {_key(cell): cell for cell in document["cells"] if cell["error"] is None}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path} is no sweep's folder, or its {SWEEP} cannot be read: {error}") from error
+            cells, skipped = grid.plan(parameters)
         for name, value in asked.items():
             stored = getattr(parameters, name)
             if value not in (None, stored):
                 raise BadInput(
                     f"{path} has {_said(stored)} for {name}, not {_said(value)}; a sweep goes on as it began"
                 )
-        cells, skipped = grid.plan(parameters)
         return cls(RunFolder(path), parameters, cells, skipped, measured)
 
     def document(self) -> dict[str, Any]:

@@ -17,11 +17,12 @@ import typer
 
 from labkit.cli import about, campaigns, exercises, experiments, faults, guide, labs, teaching
 from labkit.cli.common import EXIT, INTERRUPTED, complain
-from labkit.errors import BadInput, LabkitError
+from labkit.errors import BadInput, LabkitError, NotAvailable
 
 # Click's own base of wrong use; typer carries Click inside from some version on, so it is found through typer.
 WrongUse: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+NOBODY_READS = 1  # the code that typer has for it, where it notices first: `labkit runs | head -n 1`
 TRACEBACK = "LABKIT_TRACEBACK"  # set, a mistake of labkit's own shows where it was made
 
 app = typer.Typer(
@@ -53,7 +54,9 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign is no reason to stop
     try:
-        sys.exit(app(standalone_mode=False))  # an Exit inside comes back as its code, None is 0
+        code = app(standalone_mode=False)  # an Exit inside comes back as its code, None is 0
+        sys.stdout.flush()  # here, where it is known what to do if that fails
+        sys.exit(code)
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except WrongUse as error:
@@ -65,6 +68,12 @@ def main() -> None:
     except LabkitError as error:
         complain(str(error))
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again at its end
+        sys.exit(NOBODY_READS)
+    except OSError as error:
+        complain(f"the system refuses: {error}")
+        sys.exit(NotAvailable.exit_code)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             raise

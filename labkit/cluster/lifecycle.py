@@ -134,9 +134,7 @@ def require(engine: Engine, name: str) -> Lab:
 
 def resume(lab: Lab) -> None:
     """Starts what of a lab has stopped, as after a reboot of the engine's host, with all that is on its nodes."""
-    image = helper_image(lab.engine)
-    if lab.network == network.MACVLAN and lab.spec.network.parent is None:
-        network.make_links(lab.engine, image, lab.name)
+    network.restore_links(lab.engine, lab.client.image, lab.name)
     for part in (lab.client, lab.gateway):
         part.start()
     for name in lab.nodes:

@@ -46,6 +46,20 @@ def make_links(engine: Engine, image: str, lab: str, which: str = "") -> str:
     Raises NotAvailable where the engine's host has no macvlan or does not let us make links: tried, not guessed.
     """
     bridge = link_name(lab, which)
+    _lay(engine, image, lab, bridge)
+    return bridge
+
+
+def restore_links(engine: Engine, image: str, lab: str) -> None:
+    """Makes the bridges under a lab's networks again, which do not outlive a reboot of the engine's host."""
+    with translated("listing the engine's networks"):
+        networks = engine.client.networks.list(filters=engine.filters(lab))
+    for parent in sorted({(one.attrs["Options"] or {}).get("parent", "") for one in networks}):
+        if parent.startswith(PREFIX):
+            _lay(engine, image, lab, parent)
+
+
+def _lay(engine: Engine, image: str, lab: str, bridge: str) -> None:
     spare, end = bridge + "s", bridge + "t"
     script = f"""
         if ip link show {bridge} >/dev/null 2>&1; then exit 0; fi
@@ -60,7 +74,6 @@ def make_links(engine: Engine, image: str, lab: str, which: str = "") -> str:
         ip link del {bridge}m
     """
     _on_host(engine, image, lab, script)
-    return bridge
 
 
 def host_links(engine: Engine, image: str, lab: str | None) -> list[Leftover]:

@@ -12,7 +12,7 @@ import pytest
 
 import labkit.exercises as package
 from labkit.cluster import lifecycle
-from labkit.engine import Engine
+from labkit.engine import Engine, network
 from labkit.exercises import all_exercises
 from labkit.language import LANGUAGES
 from tests.e2e.helpers import Running, complaint, named, run_cli, swept
@@ -67,6 +67,8 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
 
     for part in (*lab.nodes.values(), lab.client, lab.gateway):
         part.kill()
+    links = network.host_links(engine, lab.client.image, lab_name)
+    network.remove_links(engine, lab.client.image, [link.name for link in links])
     exit_code, told = check()
     assert (exit_code, told["verdict"]) == (0, "pass"), told
 

@@ -24,6 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit import cli, history, spec
+from labkit.campaign.grid import Parameters
+from labkit.campaign.sweep import SWEEP
 from labkit.checks import judge_all
 from labkit.course import grading, submission
 from labkit.course.record import RECORD
@@ -319,22 +321,35 @@ def write_run(folder: Path, events: list[Any]) -> None:
 def test_a_changed_result_is_told_or_refused(nowhere: Path, data: st.DataObject) -> None:
     """`runs` and `faults` go on with the others, `report` names the file."""
     FED["result.json"] += 1
-    document: Any = json.loads(RESULT_JSON)
-    place: Any = document
-    while True:  # down to some value of the document, which is replaced
-        keys = list(place) if isinstance(place, dict) else range(len(place))
-        key = data.draw(st.sampled_from(keys))
-        if not (isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans())):
-            break
-        place = place[key]
-    place[key] = data.draw(VALUES)
     write_run(nowhere / "runs" / "one", LINES)
-    text = data.draw(st.just(json.dumps(document)) | damaged(RESULT_JSON))
+    text = changed_json(data, RESULT_JSON)
     (nowhere / "runs" / "one" / RESULT).write_text(text, encoding="utf-8", errors="replace")
     assert typed("runs") == 0
     assert typed("faults") == 0
     if json_object(text):  # else the run is judged anew
         typed("report", "runs/one")
+
+
+@given(data=st.data())
+@examples(10)
+def test_a_changed_sweep_is_resumed_or_refused(nowhere: Path, data: st.DataObject) -> None:
+    """Refused with its name, or taken up, for which there is no engine here."""
+    FED["sweep.json"] += 1
+    (nowhere / SWEEP).write_text(changed_json(data, SWEEP_JSON), encoding="utf-8", errors="replace")
+    assert typed("sweep", "--resume", ".") in (3, 4)
+
+
+def changed_json(data: st.DataObject, text: str) -> str:
+    """A document with some value replaced, or with damage as to any text."""
+    document: Any = json.loads(text)
+    place = document
+    while True:  # down to the value
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        if not (isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans())):
+            break
+        place = place[key]
+    place[key] = data.draw(VALUES)
+    return data.draw(st.just(json.dumps(document)) | damaged(text))
 
 
 def json_object(text: str) -> bool:
@@ -343,6 +358,9 @@ def json_object(text: str) -> bool:
     return False
 
 
+GRID = Parameters(Spec(), ("2", "1"), ("5",), ("node-kill",), 5, 1, 1)
+CELL = {"timing": {"keepalive_ms": 2000, "deadtime_ms": 5000}, "fault": "node-kill", "error": None}
+SWEEP_JSON = json.dumps({"parameters": GRID.document(), "cells": [CELL]})
 RESULT_JSON = json.dumps(result(LINES, "runs/one") | {"checks": [asdict(one) for one in judge_all(LINES)]})
 
 OPTIONS = {
@@ -362,8 +380,8 @@ OPTIONS = {
     "nonsense": [],
 }
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
-    ["", "-", "--", "auto", "0", "-1", "1e999", "9" * 30, "..", "/", "a/b", "loss:share=x", "loss:=", "outage.p95 < 6s",
-     "10.0.0.0/24", "::1/64", "200ms", "1,2,,", "[red]", "en", "xx"]
+    ["", "-", "--", "auto", "0", "-1", "1e999", "9" * 30, "../x", "/dev/null", "a/b", "loss:share=x", "loss:=",
+     "outage.p95 < 6s", "10.0.0.0/24", "::1/64", "200ms", "1,2,,", "[red]", "en", "xx"]
 )  # fmt: skip
 
 
@@ -390,6 +408,23 @@ def test_a_mistake_of_labkits_own_is_one_message(
     assert "ZeroDivisionError" in told
     assert cli.TRACEBACK in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", ["report", "judge", "grade", "runs --runs", "faults --runs", "up --file"])
+def test_a_name_that_the_system_refuses_is_one_message(nowhere: Path, command: str) -> None:
+    """No file can have such a long name."""
+    assert typed(*command.split(), "x" * 300) in (3, 4)
+
+
+@pytest.mark.parametrize("name", ["schema", "platforms"])
+def test_a_reader_who_leaves_early_is_no_trouble(name: str) -> None:
+    """As in `labkit schema | head -n 1`: no message, however much there is to write."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "labkit", name]
+    told = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (told.returncode, told.stderr) == (cli.NOBODY_READS, b"")
 
 
 def test_a_terminal_that_lacks_signs_gets_others() -> None:
