@@ -102,19 +102,29 @@ def test_the_actions_inputs_reach_labkit() -> None:
     assert (plain["fault"], str(plain["trials"])) == (action["inputs"]["fault"]["default"], "1")
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_the_action_tells_of_the_run(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs, summary and exit code are labkit's own, also where a check failed. labkit is a stand-in here, with the
-    answer of a real judgement."""
+@pytest.mark.parametrize(
+    ("code", "environment", "ends"),
+    [
+        (0, {}, 0),
+        (1, {"ALLOW_UNKNOWN": "true"}, 1),
+        (2, {"ALLOW_UNKNOWN": "false"}, 2),
+        (2, {"ALLOW_UNKNOWN": "true"}, 0),
+    ],
+)
+def test_the_action_tells_of_the_run(
+    code: int, environment: dict[str, str], ends: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs, summary and exit code are labkit's own, also where a check failed; only what is unknown may be allowed.
+    labkit is a stand-in here, with the answer of a real judgement."""
     monkeypatch.chdir(tmp_path)
     result = stored(RunFolder(tmp_path / "runs" / "one"))
     stand_in = tmp_path / "labkit"
     stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(result)}\nEND\nexit {code}\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(ci, "LABKIT", stand_in)
-    done, told = typed("action", {})
+    done, told = typed("action", environment)
     median = result["summary"]["outage_ms"]["median"]
-    assert done == code
+    assert done == ends
     assert told["GITHUB_OUTPUT"] == f"run={result['run']}\noutage-median={median}\n"
     assert "node-kill" in told["GITHUB_STEP_SUMMARY"]
 
