@@ -32,6 +32,14 @@ class Text:
         return Text(fill("en"), fill("es"))
 
 
+class Said(BadInput):
+    """A wrong use by somebody who reads, told in their language where the command line knows it; else in English."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text.en)
+        self.text = text
+
+
 def same(text: str) -> Text:
     """What is alike in every language: a name, a command."""
     return Text(text, text)

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from labkit.cli import about, campaigns, exercises, experiments, faults, guide, labs, teaching
-from labkit.cli.common import EXIT, INTERRUPTED, complain
+from labkit.cli.common import EXIT, INTERRUPTED, complain, in_words
 from labkit.errors import BadInput, LabkitError, NotAvailable
 
 # Click's own base of wrong use; typer carries Click inside from some version on, so it is found through typer.
@@ -66,7 +66,7 @@ def main() -> None:
         complain("interrupted")
         sys.exit(INTERRUPTED)
     except LabkitError as error:
-        complain(str(error))
+        complain(in_words(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again at its end

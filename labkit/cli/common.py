@@ -2,9 +2,11 @@
 
 import ipaddress
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +18,8 @@ from rich.status import Status
 from labkit import spec as specs
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
-from labkit.errors import BadInput
+from labkit.errors import BadInput, LabkitError
+from labkit.language import Language, Said, choose
 from labkit.platforms import discover
 from labkit.progress import Silent
 from labkit.spec import Spec
@@ -77,6 +80,20 @@ AssertOption = Annotated[
     typer.Option("--assert", help="What must hold, such as 'outage.p95 < 6s'; may be given more than once."),
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of the stored runs.")]
+
+
+_speaking: ContextVar[Language | None] = ContextVar("speaking", default=None)
+
+
+def speak(language: Language) -> Language:
+    """From now on errors are told in this language, where they can be. Returns it."""
+    _speaking.set(language)
+    return language
+
+
+def in_words(error: LabkitError) -> str:
+    """An error's message, in the language that the command speaks."""
+    return error.text.within(_speaking.get() or choose(None, os.environ)) if isinstance(error, Said) else str(error)
 
 
 def complain(text: str) -> None:

@@ -1,6 +1,7 @@
 """The exercises as a student meets them: exercise."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from operator import ne
@@ -18,11 +19,13 @@ from labkit.cli.common import (
     LangOption,
     LeastOption,
     PlatformOption,
+    Printed,
     RunsOption,
     answer,
     leave,
     out,
     progress,
+    speak,
 )
 from labkit.cli.show import markup
 from labkit.cluster import Lab, lock
@@ -30,14 +33,14 @@ from labkit.course import record, submission, work
 from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
 from labkit.engine import Engine, images
-from labkit.errors import BadInput
 from labkit.exercises import Exercise, Pair, Variant, all_exercises, attended, exercise, words
-from labkit.language import Language, Text, choose
+from labkit.language import Language, Said, Text, choose, same
 from labkit.spec import Spec
 from labkit.store import RunFolder
 from labkit.timing import wait_until
 
 LAB = "exercise"
+AUTO = "auto"
 LOOK_EVERY_S = 1.0
 FOREVER_S = 24 * 3600.0
 
@@ -79,8 +82,10 @@ def list_(lang: LangOption = None, as_json: JsonOption = False) -> None:
         )
         return
     table = Table(box=None, pad_edge=False)
-    for head in ("", Text("exercise", "ejercicio"), "", Text("minutes", "minutos"), Text("needs", "requiere")):
-        table.add_column(head.within(language) if isinstance(head, Text) else head, overflow="fold")
+    heads = (Text("exercise", "ejercicio"), same(""), Text("minutes", "minutos"), Text("needs", "requiere"))
+    table.add_column("")
+    for number, head in enumerate(heads):
+        table.add_column(head.within(language), overflow="fold", no_wrap=number == 0)
     for one in all_exercises().values():
         sign = "[green]✓[/green]" if one.name in desk.passed else "[yellow]>[/yellow]" if one.name == begun else ""
         title, needs = markup(one.title.within(language)), ", ".join(one.needs)
@@ -103,9 +108,10 @@ def start(
     Example: labkit exercise start identical-haresources --student ana
     """
     desk = Desk.open()
+    language = _language(desk, lang)
     desk.belong_to(student)
     desk.language = lang or desk.language
-    _begin(desk, exercise(name), lab, platform, least, _language(desk, lang), as_json)
+    _begin(desk, Attempt(name, lab, platform or AUTO, least), language, as_json)
 
 
 @app.command()
@@ -116,7 +122,8 @@ def reset(lang: LangOption = None, as_json: JsonOption = False) -> None:
     """
     desk = Desk.open()
     attempt = desk.working()
-    _begin(desk, exercise(attempt.exercise), attempt.lab, attempt.platform, False, _language(desk, lang), as_json)
+    again = Attempt(attempt.exercise, attempt.lab, attempt.platform, attempt.least)
+    _begin(desk, again, _language(desk, lang), as_json)
 
 
 @app.command("next")
@@ -140,7 +147,7 @@ def next_(
         )
         out.print(text.within(language))
         return
-    _begin(desk, one, lab, platform, False, language, as_json)
+    _begin(desk, Attempt(one.name, lab, platform or AUTO), language, as_json)
 
 
 @app.command()
@@ -150,11 +157,9 @@ def task(lang: LangOption = None) -> None:
     Example: labkit exercise task --lang es
     """
     desk = Desk.open()
-    attempt = desk.working()
-    one = exercise(attempt.exercise)
-    with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), attempt, shown)
-    reading.tell_task(one, found, _words(desk, one, found), _language(desk, lang))
+    language = _language(desk, lang)
+    one, found = _begun(desk, language)
+    reading.tell_task(one, found, _words(desk, one, found), language)
 
 
 @app.command()
@@ -169,7 +174,7 @@ def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption 
     one = exercise(attempt.exercise)
     engine = Engine.connect()
     with progress(as_json) as shown, lock.held(attempt.lab, shown):
-        found = work.find(engine, attempt, shown)
+        found = work.find(engine, attempt, _telling(shown, language))
 
         def tell(folder: RunFolder) -> None:
             text = Text("breaking it on purpose, to see what happens", "rompiéndola a propósito, para ver qué sucede")
@@ -201,7 +206,7 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
     attempt = desk.working()
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), attempt, shown)
+        found = work.find(Engine.connect(), attempt, _telling(shown, language))
     with attended(one, Pair(found, Variant(desk.student))):
         while True:
             with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
@@ -216,7 +221,11 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
             wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
             desk = Desk.open()
             if desk.working().id != attempt.id:
-                raise BadInput("another exercise was started meanwhile; watch it anew")
+                another = Text(
+                    "another exercise was started meanwhile; watch it anew",
+                    "mientras tanto empezó otro ejercicio; vuelva a observar",
+                )
+                raise Said(another)
 
 
 @app.command()
@@ -227,9 +236,8 @@ def hint(lang: LangOption = None, as_json: JsonOption = False) -> None:
     """
     desk = Desk.open()
     language = _language(desk, lang)
-    attempt = desk.working()
-    one = exercise(attempt.exercise)
-    known = _words(desk, one, _found(attempt))
+    one, found = _begun(desk, language)
+    known, attempt = _words(desk, one, found), desk.working()
     told = min(attempt.hints + 1, len(one.hints))
     desk.attempt = replace(attempt, hints=told)
     desk.save()
@@ -255,34 +263,42 @@ def solution(lang: LangOption = None) -> None:
     Example: labkit exercise solution
     """
     desk = Desk.open()
-    attempt = desk.working()
-    one = exercise(attempt.exercise)
-    out.print(Markdown(one.solution.filled(**_words(desk, one, _found(attempt))).within(_language(desk, lang))))
+    language = _language(desk, lang)
+    one, found = _begun(desk, language)
+    out.print(Markdown(one.solution.filled(**_words(desk, one, found)).within(language)))
 
 
 @app.command("answer")
 def answer_(
     key: Annotated[str, typer.Argument(help="Which question of the task.")],
-    value: Annotated[str, typer.Argument(help="What you found out.")],
+    value: Annotated[list[str], typer.Argument(help="What you found out; one word or several.")],
+    lang: LangOption = None,
 ) -> None:
     """Writes down what a task asks for; the next check reads it.
 
     Example: labkit exercise answer owner 02:42:ac:17:13:2e
     """
     desk = Desk.open()
+    language = _language(desk, lang)
     attempt = desk.working()
     known = exercise(attempt.exercise).questions
     if key not in known:
-        asked = f"use one of: {', '.join(known)}" if known else "its task has no questions"
-        raise BadInput(f"{attempt.exercise} does not ask for {key!r}; {asked}")
-    desk.attempt = replace(attempt, answers={**attempt.answers, key: value})
+        no_such = Text(
+            "{exercise} does not ask for {key!r}; it asks for: {known}",
+            "{exercise} no pregunta por {key!r}; pregunta por: {known}",
+        )
+        raise Said(no_such.filled(exercise=attempt.exercise, key=key, known=", ".join(known) or "-"))
+    desk.attempt = replace(attempt, answers={**attempt.answers, key: " ".join(value)})
     desk.save()
+    noted = Text("noted", "anotado").within(language)
+    out.print(f"{noted}: {key} = {markup(' '.join(value))}", soft_wrap=True)
 
 
 @app.command()
 def submit(
     file: Annotated[Path | None, typer.Argument(help="Where to write it. Default: STUDENT.zip here.")] = None,
     student: StudentOption = None,
+    lang: LangOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Writes what was reached into one signed file, for the teacher.
@@ -292,6 +308,7 @@ def submit(
     Example: labkit exercise submit
     """
     desk = Desk.open()
+    language = _language(desk, lang)
     desk.belong_to(student)
     path = submission.write(desk, file or Path(f"{desk.student or 'submission'}.zip"))
     desk.save()
@@ -300,7 +317,9 @@ def submit(
         answer({"file": str(path), "student": desk.student, "verdicts": verdicts})
     else:
         passed = list(verdicts.values()).count("pass")
-        out.print(f"{markup(str(path))}: {passed} of {len(all_exercises())} exercises passed", soft_wrap=True)
+        told = Text("{passed} of {all} exercises passed", "{passed} de {all} ejercicios aprobados")
+        told = told.filled(passed=passed, all=len(all_exercises()))
+        out.print(f"{markup(str(path))}: {told.within(language)}", soft_wrap=True)
 
 
 # A student's desk and pair
@@ -308,23 +327,30 @@ def submit(
 
 def _language(desk: Desk, asked: str | None) -> Language:
     """The one asked for now, or else the one that the student began in, or the locale's."""
-    return choose(asked or desk.language or None, os.environ)
+    return speak(choose(asked or desk.language or None, os.environ))
 
 
-def _begin(
-    desk: Desk, one: Exercise, name: str, platform: str | None, least: bool, language: Language, as_json: bool
-) -> None:
+def _telling(shown: Printed, language: Language) -> Callable[[Text], None]:
+    return lambda text: shown.step(text.within(language))
+
+
+def _begin(desk: Desk, attempt: Attempt, language: Language, as_json: bool) -> None:
     """Starts an exercise: the pair first, then the desk, so that what fails leaves the desk as it was."""
-    base = Spec().with_options(name=name, platform=platform, privileged=False if least else None)
+    one = exercise(attempt.exercise)
+    privileged = False if attempt.least else None
+    base = Spec().with_options(name=attempt.lab, platform=attempt.platform, privileged=privileged)
     variant = Variant(desk.student)
     spec = variant.spec(base, one.shape)
-    attempt = Attempt(one.name, name, spec.platform)
     engine = Engine.connect()
     missing = [need for need in one.needs if need not in desk.passed]
-    with progress(as_json) as shown, lock.held(name, shown):
+    with progress(as_json) as shown, lock.held(attempt.lab, shown):
         images.ensure(engine, spec.platform, shown)
-        shown.step(Text("starting a fresh pair", "arrancando una pareja nueva").within(language))
-        pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, shown)
+        fresh = Text(
+            "a fresh pair is brought to the starting state, which takes up to a minute",
+            "se lleva una pareja nueva al estado inicial, lo que tarda hasta un minuto",
+        )
+        shown.step(fresh.within(language))
+        pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec)
         work.lay_down(pair.lab, attempt)
     desk.attempt = attempt
     desk.save()
@@ -364,9 +390,11 @@ def _state(lab: Lab) -> tuple[str, dict[str, str]]:
     return work.fingerprint(lab), Desk.open().working().answers
 
 
-def _found(attempt: Attempt) -> Lab:
+def _begun(desk: Desk, language: Language) -> tuple[Exercise, Lab]:
+    """The exercise that is begun, and its pair."""
+    attempt = desk.working()
     with progress(as_json=True) as shown:
-        return work.find(Engine.connect(), attempt, shown)
+        return exercise(attempt.exercise), work.find(Engine.connect(), attempt, _telling(shown, language))
 
 
 def _words(desk: Desk, one: Exercise, lab: Lab) -> dict[str, Any]:

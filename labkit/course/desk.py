@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import BadInput, NotAvailable
+from labkit.language import Said, Text
 from labkit.resources import data_dir
 from labkit.store import RunFolder
 
@@ -24,11 +25,12 @@ def now() -> str:
 @dataclass(frozen=True)
 class Attempt:
     """One beginning of one exercise. id: new each time, and laid down in the pair, so that neither an older pair nor
-    an older result can pass for it. lab, platform: of the pair. answers, hints: so far."""
+    an older result can pass for it. lab, platform, least: how the pair is made. answers, hints: so far."""
 
     exercise: str
     lab: str
     platform: str
+    least: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     began: str = field(default_factory=now)
     answers: dict[str, str] = field(default_factory=dict)
@@ -74,17 +76,27 @@ class Desk:
         if student is None or student == self.student:
             return
         if not re.fullmatch(r"[\w.@-]{1,64}", student):
-            raise BadInput(f"--student: {student!r} is no id; use up to 64 letters, digits and . _ @ -")
-        if self.student:
-            raise BadInput(
-                f"--student: this desk is {self.student}'s; to begin as {student}, move {self.folder} out of the way"
+            no_id = Text(
+                "--student: {student!r} is no id; use up to 64 letters, digits and . _ @ -",
+                "--student: {student!r} no es un identificador; use hasta 64 letras, cifras y . _ @ -",
             )
+            raise Said(no_id.filled(student=student))
+        if self.student:
+            taken = Text(
+                "--student: this desk is {owner}'s; to begin as {student}, move {folder} out of the way",
+                "--student: este escritorio es de {owner}; para empezar como {student}, aparte la carpeta {folder}",
+            )
+            raise Said(taken.filled(owner=self.student, student=student, folder=self.folder))
         self.student = student
 
     def working(self) -> Attempt:
         """The attempt that goes on. Raises BadInput if none does."""
         if self.attempt is None:
-            raise BadInput(
-                "no exercise is begun; `labkit exercise list` shows them, `labkit exercise start NAME` begins"
+            raise Said(
+                Text(
+                    "no exercise is begun; `labkit exercise list` shows them, `labkit exercise start NAME` begins one",
+                    "no hay ningún ejercicio empezado; `labkit exercise list` los muestra, `labkit exercise start"
+                    " NOMBRE` empieza uno",
+                )
             )
         return self.attempt

@@ -83,7 +83,7 @@ def verify(engine: Engine, one: Exercise, variant: Variant, base: Spec, root: Pa
         shown.step(f"{one.name}: {what} {took[what]:.1f} s")
 
     try:
-        pair = work.begin(engine, one, lambda lab: Pair(lab, variant, runs=root), spec, Silent())
+        pair = work.begin(engine, one, lambda lab: Pair(lab, variant, runs=root), spec)
         lap("start")
         before = work.examine(one, pair)
         lap("check")

@@ -8,10 +8,10 @@ from labkit import history
 from labkit.cluster import Lab, lifecycle
 from labkit.course.desk import Attempt
 from labkit.engine import Engine, Placed
-from labkit.errors import BadInput, LabkitError
+from labkit.errors import LabkitError
 from labkit.exercises import Exercise, Judged, Pair, Seen, attended
-from labkit.language import Text, same
-from labkit.progress import Progress, Silent
+from labkit.language import Said, Text, same
+from labkit.progress import Silent
 from labkit.spec import Spec
 
 ATTEMPT = "/var/lib/labkit/attempt"  # in the client: which attempt a pair belongs to
@@ -38,7 +38,7 @@ class Examined:
         return next((word for word in ("fail", "unknown") if word in verdicts), "pass")
 
 
-def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: Spec, shown: Progress) -> Pair:
+def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: Spec) -> Pair:
     """A new pair in the exercise's starting state, in place of any of that name; if it fails, nothing is left.
 
     pair_of: makes the pair of a lab. spec: see Variant.spec. Ports are free ones, and so is the subnet if somebody has
@@ -53,7 +53,7 @@ def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: S
     lifecycle.remove(engine, spec.name, Silent())
     options = lifecycle.Options(staged=False, bare=True, before_power=configured, auto_ports=True, auto_subnet=True)
     try:
-        pair = pair_of(lifecycle.up(engine, spec, options, shown).lab)
+        pair = pair_of(lifecycle.up(engine, spec, options, Silent()).lab)
         one.prepare(pair)
     except BaseException:
         lifecycle.remove(engine, spec.name, Silent())
@@ -66,20 +66,33 @@ def lay_down(lab: Lab, attempt: Attempt) -> None:
     lab.client.put([Placed(ATTEMPT, attempt.id.encode())])
 
 
-def find(engine: Engine, attempt: Attempt, shown: Progress) -> Lab:
-    """The attempt's pair, started again if it was stopped. Raises BadInput if there is none, or only another's."""
+def find(engine: Engine, attempt: Attempt, tell: Callable[[Text], None]) -> Lab:
+    """The attempt's pair, started again if it was stopped, which is told. Raises BadInput if there is none, or only
+    another's."""
     lab = lifecycle.find(engine, attempt.lab)
-    again = f"`labkit exercise start {attempt.exercise}` gives a fresh one"
+    about = {"exercise": attempt.exercise, "lab": attempt.lab}
     if lab is None:
-        raise BadInput(f"the pair of {attempt.exercise!r} is gone (lab {attempt.lab!r}); {again}")
+        gone = Text(
+            "the pair of {exercise} is gone (lab {lab}); `labkit exercise reset` gives a fresh one",
+            "la pareja de {exercise} ya no existe (laboratorio {lab}); `labkit exercise reset` da una nueva",
+        )
+        raise Said(gone.filled(**about))
     try:
         laid = lab.client.get(ATTEMPT).decode()
     except LabkitError:
         laid = ""
     if laid != attempt.id:
-        raise BadInput(f"the lab {attempt.lab!r} is not the pair of this attempt at {attempt.exercise!r}; {again}")
+        other = Text(
+            "the lab {lab} is not the pair of this attempt at {exercise}; `labkit exercise reset` gives a fresh one",
+            "el laboratorio {lab} no es la pareja de este intento de {exercise}; `labkit exercise reset` da una nueva",
+        )
+        raise Said(other.filled(**about))
     if lab.client.state() != "running" or lab.gateway.state() != "running":
-        shown.step("the pair was stopped, as by a reboot: it is started again, as it was left")
+        stopped = Text(
+            "the pair was stopped, as by a reboot: it is started again, as it was left",
+            "la pareja estaba detenida, como tras un reinicio: arranca de nuevo, tal como quedó",
+        )
+        tell(stopped)
         lifecycle.resume(lab)
     return lab
 

@@ -93,7 +93,7 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
     assert done[MINE], "what was reached stays reached"
 
     assert run_cli("down", "--name", lab_name).exit_code == 0
-    assert "is gone" in complaint(run_cli("exercise", "check"), 3)
+    assert "ya no existe" in complaint(run_cli("exercise", "check"), 3)
 
 
 def _edit(path: Path, member: str, old: bytes, new: bytes) -> None:
@@ -105,11 +105,12 @@ def _edit(path: Path, member: str, old: bytes, new: bytes) -> None:
             archive.writestr(name, text.replace(old, new) if name == member else text)
 
 
-def test_without_an_exercise_there_is_nothing_to_check() -> None:
-    """A check says what to do, and ends with 3."""
-    nothing = run_cli("exercise", "check")
-    assert nothing.exit_code == 3
-    assert "labkit exercise start" in nothing.stderr
+@pytest.mark.parametrize(
+    ("language", "told"), [("en", "no exercise is begun"), ("es", "no hay ningún ejercicio empezado")]
+)
+def test_without_an_exercise_there_is_nothing_to_check(language: str, told: str) -> None:
+    """A check says what to do, in the student's language, and ends with 3."""
+    assert told in complaint(run_cli("exercise", "check", "--lang", language), 3)
 
 
 @pytest.mark.parametrize("student", ["", "ana"])
