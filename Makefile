@@ -2,10 +2,16 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel lock clean distclean \
-	venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+	clean distclean venv engine compose
+.PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
+SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
+IMAGES ?= images.tar
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	--custom-compile-command "make lock"
+SCHEMA = $(BIN)/check-jsonschema --builtin-schema vendor
 SHELL_SCRIPTS = $(shell grep -rlE '^#!(/bin/sh|/usr/bin/env bash)' scripts .ci images)
 
 help: ## list the targets
@@ -20,10 +26,15 @@ test: lint types engine compose ## lint, types and all tests, on the real Heartb
 unit: venv ## the tests that need no engine (seconds)
 	$(BIN)/pytest tests/unit
 
-lint: venv ## ruff and shellcheck
+lint: venv ## ruff, shellcheck, and the schemas of what GitHub and others read
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(SCHEMA).github-workflows .github/workflows/*.yml
+	@$(SCHEMA).github-actions action.yml
+	@$(SCHEMA).github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@$(SCHEMA).github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA).citation-file-format CITATION.cff
 
 types: venv ## mypy --strict
 	$(BIN)/mypy
@@ -39,6 +50,15 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
+	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]
+
+regression: venv ## hold a sweep (SWEEP, or the newest) to its platform's baseline: has a fault become slower
+	$(BIN)/python scripts/regression.py check $(SWEEP)
+
+baseline: venv ## make a sweep (SWEEP, or the newest) its platform's baseline
+	$(BIN)/python scripts/regression.py record $(SWEEP)
 
 fuzz: venv ## feed far more damaged input than the tests do to every reader: N examples each (2000), and say how many
 	LABKIT_FUZZ=$(or $(N),2000) $(BIN)/pytest -s --timeout=0 tests/unit/test_bad_input.py
@@ -69,13 +89,36 @@ images: engine ## build the images
 wheel: venv ## the wheel and the sdist, under dist/
 	$(BIN)/hatchling build
 
-lock: venv ## resolve requirements.lock anew, to the newest versions, for Python 3.10 and later
+docs: venv ## the pages as a site, under site/; every link is checked
+	[ -x $(BIN)/mkdocs ] || $(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-docs.lock
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+lock: venv ## resolve both locks anew, to the newest versions, for Python 3.10 and later
 	$(BIN)/python -m pip install -qq uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --group dev \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group docs --constraints requirements.lock --output-file requirements-docs.lock
+
+kept-images: engine ## the images, from the archive IMAGES if it is there; else they are built, and kept in it
+	[ ! -f $(IMAGES) ] || docker load --quiet --input $(IMAGES)
+	$(BIN)/labkit build
+	[ -f $(IMAGES) ] || docker save --output $(IMAGES) $$($(BIN)/labkit build --json | $(BIN)/python -c \
+		'import json, sys; print(*(image["name"] for image in json.load(sys.stdin)))')
+
+ci-matrix: venv ## the platforms, for the matrix of a CI job
+	@$(BIN)/python scripts/ci.py matrix
+
+ci-key: ## a key for caches of wheels and images: what both are made from
+	@echo "key=$$(find requirements.lock images -type f | LC_ALL=C sort | xargs cat | cksum | tr ' ' -)" \
+		>>$${GITHUB_OUTPUT:-/dev/stdout}
+
+ci-summary: venv ## the reports under runs/, for the summary of a CI job
+	@$(BIN)/python scripts/ci.py summary
+
+action: engine ## what action.yml does: a failover as FAULT, TRIALS and ASSERT say, measured from where IN is
+	cd "$(or $(IN),.)" && "$(CURDIR)/$(BIN)/python" "$(CURDIR)/scripts/ci.py" action
 
 clean: ## remove caches and built packages
-	rm -rf dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the stored runs too

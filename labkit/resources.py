@@ -1,6 +1,6 @@
-"""Where images/ and compose/ are: at the top of a checkout, or inside an installed package.
+"""Where images/, compose/ and docs/ are: at the top of a checkout, or inside an installed package.
 
-The wheel carries both folders under labkit/_data, so that `pip install` alone is enough. And where a user's labs keep
+The wheel carries these folders under labkit/_data, so that `pip install` alone is enough. And where a user's labs keep
 what they need on this machine, and students their progress.
 """
 
@@ -20,6 +20,11 @@ def images_dir() -> Path:
 def compose_dir() -> Path:
     """The folder of the default lab as a Compose file. Raises NotAvailable where it is missing."""
     return _find("compose")
+
+
+def docs_dir() -> Path:
+    """The folder of the pages. Raises NotAvailable where it is missing."""
+    return _find("docs")
 
 
 def _find(name: str) -> Path:

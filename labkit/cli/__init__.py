@@ -2,8 +2,7 @@
 
 common: what all commands share. labs: the lab by hand. faults: the catalogue, and faults by hand. experiments: failover
 and what became of it. campaigns: many runs with one question. guide: the guide put to the test. exercises,
-teaching: the course. show: tables and the
-timeline while it happens.
+teaching: the course. about: versions, and the pages offline. show: tables and the timeline while it happens.
 """
 
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 import typer
 
-from labkit.cli import campaigns, exercises, experiments, faults, guide, labs, teaching
+from labkit.cli import about, campaigns, exercises, experiments, faults, guide, labs, teaching
 from labkit.cli.common import EXIT, INTERRUPTED, complain
 from labkit.errors import BadInput, LabkitError, NotAvailable
 
@@ -45,6 +44,7 @@ guide.register(app)
 exercises.register(app)
 teaching.register(app)
 labs.register(app)
+about.register(app)
 
 
 def main() -> None:

@@ -46,13 +46,14 @@ from labkit.plot import duration
 from labkit.runner import Scenario
 from labkit.store import RunFolder, as_written
 
+ALL = "all"
 VERDICTS = {"slower": "fail", "faster": "pass", "no different": "pass", "unknown": "unknown"}
 
 
 def sweep(
     keepalive: Annotated[str | None, typer.Option("--keepalive", help="Times, separated by commas: 200ms,1,2.")] = None,
     deadtime: Annotated[str | None, typer.Option("--deadtime", help="Times, separated by commas.")] = None,
-    fault: Annotated[str | None, typer.Option("--fault", help="Faults, separated by commas.")] = None,
+    fault: Annotated[str | None, typer.Option("--fault", help="Faults, separated by commas, or all.")] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", min=1, max=10_000, help="How often in each cell; 5 if nothing is said.")
     ] = None,
@@ -77,7 +78,7 @@ def sweep(
     asked: dict[str, Any] = {
         "keepalive": listed("--keepalive", keepalive) if keepalive is not None else None,
         "deadtime": listed("--deadtime", deadtime) if deadtime is not None else None,
-        "faults": listed("--fault", fault) if fault is not None else None,
+        "faults": faults_asked(fault),
         "trials": trials,
         "seed": seed,
         "parallel": parallel,
@@ -110,6 +111,12 @@ def sweep(
         out.print(f"report: {escape(str(one.folder.path / PAGE))}", soft_wrap=True)
     verdicts = [cell["verdict"] for cell in document["cells"]]
     raise typer.Exit(LabkitError.exit_code if ERROR in verdicts else EXIT[worst(verdicts)])
+
+
+def faults_asked(text: str | None) -> tuple[str, ...] | None:
+    if text == ALL:
+        return tuple(faults.all_faults())
+    return None if text is None else listed("--fault", text)
 
 
 def _cells(document: dict[str, Any]) -> Table:

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from labkit import spec as specs
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput
+from labkit.platforms import discover
 from labkit.progress import Silent
 from labkit.spec import Spec
 from labkit.timing import SECOND, now_ns
@@ -37,13 +38,29 @@ def _console(stderr: bool) -> Console:
 out = _console(stderr=False)
 err = _console(stderr=True)
 
+
+def completed(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell offers in place of a word that is begun."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return offered
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; progress goes to stderr.")]
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The lab's spec. Default: lab.yaml here, if there is one.")
 ]
 NameOption = Annotated[str | None, typer.Option("--name", help="The lab's name. Default: lab.")]
 PlatformOption = Annotated[
-    str | None, typer.Option("--platform", envvar="LABKIT_PLATFORM", help="auto, or one that `labkit platforms` lists.")
+    str | None,
+    typer.Option(
+        "--platform",
+        envvar="LABKIT_PLATFORM",
+        help="auto, or one that `labkit platforms` lists.",
+        autocompletion=completed(lambda: ["auto", *discover()]),
+    ),
 ]
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="corrected, or as-printed: what the guide prints.")

@@ -29,6 +29,7 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    completed,
     err,
     lab_for,
     leave,
@@ -53,7 +54,12 @@ from labkit.store import RESULT, RunFolder, as_written, runs
 GUIDE_SCENE = "apache-stop"
 
 FaultOption = Annotated[
-    str, typer.Option("--fault", help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.")
+    str,
+    typer.Option(
+        "--fault",
+        help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.",
+        autocompletion=completed(faults.all_faults),
+    ),
 ]
 TrialsOption = Annotated[int, typer.Option("--trials", min=1, max=10_000, help="How often.")]
 SeedOption = Annotated[

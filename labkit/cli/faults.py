@@ -8,7 +8,18 @@ import typer
 from rich.table import Table
 
 from labkit import faults as catalogue
-from labkit.cli.common import RUNS, FileOption, JsonOption, NameOption, RunsOption, answer, out, progress, read_spec
+from labkit.cli.common import (
+    RUNS,
+    FileOption,
+    JsonOption,
+    NameOption,
+    RunsOption,
+    answer,
+    completed,
+    out,
+    progress,
+    read_spec,
+)
 from labkit.cli.show import markup
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
@@ -20,7 +31,12 @@ from labkit.store import RESULT, as_written, runs
 from labkit.timing import MS
 
 FaultArgument = Annotated[
-    str, typer.Argument(metavar="FAULT", help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.")
+    str,
+    typer.Argument(
+        metavar="FAULT",
+        help="What to break; `labkit faults` lists it. Parameters: loss:share=0.5.",
+        autocompletion=completed(catalogue.all_faults),
+    ),
 ]
 
 

@@ -41,7 +41,7 @@ from labkit.cluster.making import image_samples
 from labkit.engine import Engine, contents, grants, images
 from labkit.errors import NotAvailable
 from labkit.language import choose
-from labkit.resources import compose_dir
+from labkit.resources import compose_dir, images_dir
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
 UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
@@ -275,9 +275,7 @@ def platforms(as_json: JsonOption = False) -> None:
 
 def compose(
     file: FileOption = None,
-    folder: Annotated[
-        Path | None, typer.Option("--folder", help="Where to. Default: compose/ of this checkout.")
-    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Where to.")] = Path("compose"),
 ) -> None:
     """Writes the lab as a Compose file, for those who want plain `docker compose up`.
 
@@ -287,10 +285,12 @@ def compose(
     engine = Engine.connect()
     with progress(False) as shown:
         built = images.ensure(engine, compose_file.PLATFORM, shown)
-    files = compose_file.files(spec, image_samples(engine, built.node, spec.name), built.platform.name, grants.LEAST)
-    place = folder or compose_dir()
-    compose_file.write(place, files)
-    out.print(f"{len(files)} files written to {markup(str(place))}; see its README.md")
+    samples = image_samples(engine, built.node, spec.name)
+    context = os.path.relpath(images_dir(), folder.resolve())
+    files = compose_file.files(spec, samples, built.platform.name, grants.LEAST, context)
+    files["README.md"] = (compose_dir() / "README.md").read_text(encoding="utf-8")
+    compose_file.write(folder, files)
+    out.print(f"{len(files)} files written to {markup(str(folder))}; see its README.md")
 
 
 def schema() -> None:

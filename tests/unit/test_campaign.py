@@ -18,6 +18,7 @@ from labkit.campaign.load import Load
 from labkit.campaign.pairs import merge
 from labkit.campaign.sweep import PAGE, SWEEP, Sweep
 from labkit.campaign.tune import Tried, best, first_deadtime, next_deadtime
+from labkit.cli.campaigns import faults_asked
 from labkit.errors import BadInput, Unsettled
 from labkit.history import Event, History
 from labkit.measure import false_failovers, result, summarize
@@ -90,6 +91,13 @@ def test_lists_are_separated_by_commas() -> None:
     assert grid.listed("--fault", ",".join(faults_with_parameters)) == faults_with_parameters
     with pytest.raises(BadInput, match="--deadtime"):
         grid.listed("--deadtime", "1,,3")
+
+
+def test_all_stands_for_every_fault() -> None:
+    """`sweep --fault all` is the catalogue, whatever is in it; nothing said is left to the default."""
+    assert faults_asked("all") == tuple(faults.all_faults())
+    assert faults_asked("loss,none") == ("loss", "none")
+    assert faults_asked(None) is None
 
 
 @settings(deadline=None)  # a grid of specs takes its time to validate

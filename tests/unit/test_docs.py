@@ -193,6 +193,14 @@ def test_every_command_stands_in_the_docs(name: str) -> None:
     assert [option for option in sorted(options - {"--help", "-h", "-f"}) if f"`{option}" not in text] == []
 
 
+def test_options_of_the_program_stand_in_the_docs() -> None:
+    """docs/commands.md has a row for each option that stands before a command."""
+    text = section(page("commands.md"), "## Options of labkit itself")
+    options = {option for one in CLI.params for option in one.opts} - {"--help", "-h"}
+    assert "--version" in options
+    assert [option for option in sorted(options) if f"\n| `{option}` |" not in text] == []
+
+
 @pytest.mark.parametrize("name", CLI.commands["exercise"].commands)
 def test_every_subcommand_stands_in_the_docs(name: str) -> None:
     """The table of `exercise` has a row for each."""
@@ -225,6 +233,9 @@ def test_the_docs_have_no_other_commands() -> None:
 def test_command_lines_in_the_docs_can_be_typed(line: Line) -> None:
     """Each command exists, and so does each of its options."""
     arguments = words(line)[1:]
+    if arguments[0].startswith("-"):  # these act as soon as they are read
+        assert set(arguments) <= {option for one in CLI.params for option in one.opts}
+        return
     try:
         with CLI.make_context("labkit", list(arguments)) as context:
             name, command, rest = CLI.resolve_command(context, arguments)
