@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import ne
@@ -175,12 +176,7 @@ def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption 
     engine = Engine.connect()
     with progress(as_json) as shown, lock.held(attempt.lab, shown):
         found = work.find(engine, attempt, _telling(shown, language))
-
-        def tell(folder: RunFolder) -> None:
-            text = Text("breaking it on purpose, to see what happens", "rompiéndola a propósito, para ver qué sucede")
-            shown.step(f"{text.within(language)}: {folder.path}")
-
-        examined = _examine(desk, one, found, root, tell)
+        examined = _examine(desk, one, found, root, _breaking(shown, language))
     if as_json:
         answer(
             {
@@ -207,18 +203,23 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
     one = exercise(attempt.exercise)
     with progress(as_json=False) as shown:
         found = work.find(Engine.connect(), attempt, _telling(shown, language))
-    with attended(one, Pair(found, Variant(desk.student))):
+    keeps = attended(one, Pair(found, Variant(desk.student)))
+    with keeps or nullcontext():
         while True:
             with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
-                examined = _examine(desk, one, found, root, lambda _: None)
+                examined = _examine(desk, one, found, root, _breaking(shown, language))
             out.rule(f"{one.name} {now()}")
             reading.tell_checks(examined, language)
             reading.tell_end(one, examined, language)
-            if examined.verdict == "pass":
+            if examined.verdict == "pass" and not keeps:
                 return
+            waiting = Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina")
+            if examined.verdict == "pass":
+                waiting = Text("this goes on until Ctrl-C", "esto sigue hasta que pulse Ctrl-C")
+            out.print(waiting.within(language))
             state = partial(_state, found)
-            out.print(Text("waiting for a change; Ctrl-C ends", "esperando un cambio; Ctrl-C termina").within(language))
-            wait_until(state, partial(ne, state()), FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
+            changed = partial(ne, state()) if examined.verdict != "pass" else lambda _: False
+            wait_until(state, changed, FOREVER_S, "something changes", every_s=LOOK_EVERY_S)
             desk = Desk.open()
             if desk.working().id != attempt.id:
                 another = Text(
@@ -237,9 +238,10 @@ def hint(lang: LangOption = None, as_json: JsonOption = False) -> None:
     desk = Desk.open()
     language = _language(desk, lang)
     one, found = _begun(desk, language)
-    known, attempt = _words(desk, one, found), desk.working()
-    told = min(attempt.hints + 1, len(one.hints))
-    desk.attempt = replace(attempt, hints=told)
+    known = _words(desk, one, found)
+    before = desk.hints.get(one.name, 0)
+    told = min(before + 1, len(one.hints))
+    desk.hints[one.name] = told
     desk.save()
     hints = [text.filled(**known).within(language) for text in one.hints[:told]]
     if as_json:
@@ -248,7 +250,7 @@ def hint(lang: LangOption = None, as_json: JsonOption = False) -> None:
     for number, text in enumerate(hints, 1):
         out.print(f"[bold]{number}/{len(one.hints)}[/bold]")
         out.print(Markdown(text))
-    if attempt.hints == len(one.hints):
+    if before == len(one.hints):
         no_more = Text(
             "There are no more; `labkit exercise solution` tells all.",
             "No hay más; `labkit exercise solution` lo dice todo.",
@@ -388,6 +390,11 @@ def _examine(desk: Desk, one: Exercise, lab: Lab, root: Path, tell: Any) -> Exam
 def _state(lab: Lab) -> tuple[str, dict[str, str]]:
     """All that a check may depend on and a student can change."""
     return work.fingerprint(lab), Desk.open().working().answers
+
+
+def _breaking(shown: Printed, language: Language) -> Callable[[RunFolder], None]:
+    text = Text("breaking it on purpose, to see what happens", "rompiéndola a propósito, para ver qué sucede")
+    return lambda folder: shown.step(f"{text.within(language)}: {folder.path}")
 
 
 def _begun(desk: Desk, language: Language) -> tuple[Exercise, Lab]:

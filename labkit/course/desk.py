@@ -25,7 +25,7 @@ def now() -> str:
 @dataclass(frozen=True)
 class Attempt:
     """One beginning of one exercise. id: new each time, and laid down in the pair, so that neither an older pair nor
-    an older result can pass for it. lab, platform, least: how the pair is made. answers, hints: so far."""
+    an older result can pass for it. lab, platform, least: how the pair is made. answers: so far."""
 
     exercise: str
     lab: str
@@ -34,19 +34,19 @@ class Attempt:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     began: str = field(default_factory=now)
     answers: dict[str, str] = field(default_factory=dict)
-    hints: int = 0
 
 
 @dataclass
 class Desk:
     """student: an id, or empty. language: that the student began in, or empty. attempt: what is being worked on.
-    passed: exercise -> when it first passed."""
+    passed: exercise -> when it first passed. hints: exercise -> how many were told, in all attempts."""
 
     folder: Path
     student: str = ""
     language: str = ""
     attempt: Attempt | None = None
     passed: dict[str, str] = field(default_factory=dict)
+    hints: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def open(cls) -> "Desk":
@@ -56,7 +56,7 @@ class Desk:
         try:
             kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             attempt = kept["attempt"] and Attempt(**kept["attempt"])
-            return cls(folder, kept["student"], kept["language"], attempt, kept["passed"])
+            return cls(folder, kept["student"], kept["language"], attempt, kept["passed"], kept["hints"])
         except FileNotFoundError:
             return cls(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -68,7 +68,7 @@ class Desk:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise NotAvailable(f"cannot make {self.folder}: {error.strerror}") from error
-        kept = {"student": self.student, "language": self.language, "passed": self.passed}
+        kept = {"student": self.student, "language": self.language, "passed": self.passed, "hints": self.hints}
         RunFolder(self.folder).write_json("desk.json", {**kept, "attempt": self.attempt and asdict(self.attempt)})
 
     def belong_to(self, student: str | None) -> None:

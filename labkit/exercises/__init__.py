@@ -7,7 +7,7 @@ whoever grades can decide again without the pair.
 
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -127,11 +127,11 @@ def exercise(name: str) -> Exercise:
     return found[name]
 
 
-def attended(one: Exercise, pair: Pair) -> AbstractContextManager[None]:
+def attended(one: Exercise, pair: Pair) -> AbstractContextManager[None] | None:
     """What an exercise keeps going outside of the pair while it is looked at or worked on, if it has a function
-    `attended(pair)` for that. Harmless if it is entered twice."""
+    `attended(pair)` for that; else None. Harmless if it is entered twice."""
     keep = getattr(one, "attended", None)
-    context: AbstractContextManager[None] = keep(pair) if keep else nullcontext()
+    context: AbstractContextManager[None] | None = keep(pair) if keep else None
     return context
 
 

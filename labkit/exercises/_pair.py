@@ -18,6 +18,13 @@ from labkit.store import RunFolder
 
 Facts = dict[str, Any]  # as JSON has them, so that they can be kept and judged again
 SETTLING_S = 15.0  # longest wait for a pair that a student has just restarted, before it counts as not settled
+# Process start times are known to a second, and an edit in the second of the start may have been read.
+UNREAD = f"""
+age=$(ps -o etimes= -p "$(cat /run/heartbeat.pid)") || exit 0
+for file in {commands.HA_CF} {commands.HARESOURCES} {commands.AUTHKEYS}; do
+    [ "$(stat -c %Y $file)" -gt $(($(date +%s) - age + 1)) ] && echo $file
+done
+"""
 
 
 @dataclass
@@ -77,6 +84,12 @@ class Pair:
         """Restarts Heartbeat by its init script on these nodes, or on both at once. A daemon that refuses its
         configuration is no error."""
         self.lab.each(lambda node: self.ask(node, f"{commands.HEARTBEAT_INIT} restart"), *nodes)
+
+    def unread(self, node: str) -> list[str]:
+        """Which of Heartbeat's files on a node have changed since its daemon started, and so count for nothing yet;
+        none without a daemon."""
+        told = self.ask(node, UNREAD).output
+        return told.split()
 
     def settle(self, patience_s: float = SETTLING_S) -> bool:
         """Whether the nodes run, hear each other and move nothing, now or soon."""

@@ -6,6 +6,7 @@ attends it, a process of labkit outside: that one cuts the node's power, says so
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 
 from labkit.cluster import Lab
 from labkit.engine import Placed, Process
@@ -119,16 +120,23 @@ def place(lab: Lab) -> None:
 
 @contextmanager
 def attended(lab: Lab) -> Iterator[None]:
-    """Somebody stands at the switch: what it is asked for is done. Harmless where somebody does already."""
+    """Somebody stands at the switch: what it is asked for is done. Harmless where somebody does already.
+
+    Who leaves it first does what is being done: no node stays without power.
+    """
     standing: list[Process] = []
+    at_work = Lock()
 
     def heard(line: str) -> None:
         _, name = line.split()
         node = lab.node(name)
-        with suppress(LabkitError):  # it may have no power
-            node.kill()
-        standing[0].send(f"done {name}")
-        node.start()
+        with at_work:
+            try:
+                with suppress(LabkitError):  # it may have no power, or nobody may wait for the answer any more
+                    node.kill()
+                    standing[0].send(f"done {name}")
+            finally:
+                node.start()
 
     outlets = [f"{name}={node.address}" for name, node in lab.spec.nodes.items()]
     standing.append(lab.client.talk(SWITCH_PATH, *outlets, heard=heard))
@@ -137,4 +145,5 @@ def attended(lab: Lab) -> Iterator[None]:
         wait_until(lambda: lab.client.run(*asked).exit_code, lambda code: code == 0, 10, "the power switch answers")
         yield
     finally:
-        standing[0].close()
+        with at_work:
+            standing[0].close()

@@ -27,14 +27,15 @@ plug-in that asks it: `/usr/lib/stonith/plugins/external/labkit`. Somebody must 
 `labkit exercise watch` runs in another terminal.
 
 1. On a node, find out what the plug-in wants to know: `stonith -t external/labkit -n`. Then see whether it reaches the
-   switch: `stonith -t external/labkit -p '...' -S`, which nodes it can shoot: `-l` in place of `-S`, and from {first}
-   shoot {second}: `-T reset {second}`. What happened stands in the client:
+   switch: `stonith -t external/labkit -p '...' -S; echo $?` (0 is good; it prints nothing else), which nodes it can
+   shoot: `-l` in place of `-S`, and from {first} shoot {second}: `-T reset {second}`. What happened stands in the client:
    `docker exec labkit-{lab}_client cat /var/log/power-switch`.
 2. Tell Heartbeat on both nodes, in `/etc/ha.d/ha.cf`, which nodes use which device with what parameters
    (`stonith_host`), and restart it on both. `grep -i stonith /var/log/syslog` shows whether the device answers.
-3. When both are at rest, let Heartbeat hang on {first}, `pkill -STOP -x heartbeat`, and follow the log of {second}. The
-   check does the same: {first} must be shot **before** {second} takes the resources, and at no time may both have
-   {vip}.
+3. Follow the log of {second}, `tail -f /var/log/syslog`. As soon as both devices are ready and the pair is at rest, the
+   check lets Heartbeat hang on {first}: it must be shot **before** {second} takes the resources, and at no time may both
+   have {vip}. `watch` stays at the switch after that, so do it yourself, too: `pkill -STOP -x heartbeat` on the node that
+   has {vip}.
 """,
     """
 Cuando el Heartbeat de {first} se cuelga, {second} no oye nada y toma {vip}. Pero {first} no está muerto: todavía tiene
@@ -46,14 +47,16 @@ tienen un complemento que se lo pide: `/usr/lib/stonith/plugins/external/labkit`
 interruptor: funciona mientras `labkit exercise watch` se ejecuta en otra terminal.
 
 1. En un nodo, averigüe qué quiere saber el complemento: `stonith -t external/labkit -n`. Después vea si alcanza el
-   interruptor: `stonith -t external/labkit -p '...' -S`, a qué nodos puede disparar: `-l` en lugar de `-S`, y desde
-   {first} dispárele a {second}: `-T reset {second}`. Lo que pasó está en el cliente:
+   interruptor: `stonith -t external/labkit -p '...' -S; echo $?` (0 es bueno; no muestra nada más), a qué nodos puede
+   disparar: `-l` en lugar de `-S`, y desde {first} dispárele a {second}: `-T reset {second}`. Lo que pasó está en el
+   cliente:
    `docker exec labkit-{lab}_client cat /var/log/power-switch`.
 2. Dígale a Heartbeat en ambos nodos, en `/etc/ha.d/ha.cf`, qué nodos usan qué dispositivo y con qué parámetros
    (`stonith_host`), y reinícielo en ambos. `grep -i stonith /var/log/syslog` muestra si el dispositivo responde.
-3. Cuando ambos estén en reposo, haga que Heartbeat se cuelgue en {first}, `pkill -STOP -x heartbeat`, y siga el
-   registro de {second}. La verificación hace lo mismo: a {first} se le debe disparar **antes** de que {second} tome
-   los recursos, y en ningún momento pueden tener ambos {vip}.
+3. Siga el registro de {second}, `tail -f /var/log/syslog`. En cuanto ambos dispositivos estén listos y la pareja en
+   reposo, la verificación cuelga el Heartbeat de {first}: se le debe disparar **antes** de que {second} tome los
+   recursos, y en ningún momento pueden tener ambos {vip}. `watch` sigue después junto al interruptor, así que hágalo
+   también usted: `pkill -STOP -x heartbeat` en el nodo que tiene {vip}.
 """,
 )
 hints = (
@@ -201,7 +204,7 @@ def judge(seen: Seen) -> list[Judged]:
                 "un dispositivo STONITH para cada nodo, que le pueda disparar al otro",
             ),
             listed(shown, same(" | ")),
-            same(f"{commands.HA_CF}; stonith; {commands.SYSLOG}"),
+            same(f"{commands.HA_CF}; stonith -t external/labkit ... -S; echo $?; grep -i stonith {commands.SYSLOG}"),
         ),
         Judged(
             "shot-before-taken",

@@ -276,7 +276,10 @@ NO_ANSWER = Text("no answer yet", "sin respuesta todavía")
 TROUBLES = {
     "missing": Text("there is no {file} on {node}", "no hay {file} en {node}"),
     "too large": Text("{file} is too large; record ARP alone", "{file} es demasiado grande; grabe solo ARP"),
-    "no capture": Text("{file} is not a capture of tcpdump's", "{file} no es una captura de tcpdump"),
+    "no capture": Text(
+        "{file} is no capture, or not complete yet: if tcpdump still runs, end it with Ctrl-C",
+        "{file} no es una captura, o aún no está completa: si tcpdump sigue funcionando, termínelo con Ctrl-C",
+    ),
 }
 
 
