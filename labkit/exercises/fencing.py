@@ -28,14 +28,15 @@ plug-in that asks it: `/usr/lib/stonith/plugins/external/labkit`. Somebody must 
 
 1. On a node, find out what the plug-in wants to know: `stonith -t external/labkit -n`. Then see whether it reaches the
    switch: `stonith -t external/labkit -p '...' -S; echo $?` (0 is good; it prints nothing else), which nodes it can
-   shoot: `-l` in place of `-S`, and from {first} shoot {second}: `-T reset {second}`. What happened stands in the client:
+   shoot: `-l` in place of `-S`, and from {first} shoot {second}: `-T reset {second}`. What happened stands in the
+   client:
    `docker exec labkit-{lab}_client cat /var/log/power-switch`.
 2. Tell Heartbeat on both nodes, in `/etc/ha.d/ha.cf`, which nodes use which device with what parameters
    (`stonith_host`), and restart it on both. `grep -i stonith /var/log/syslog` shows whether the device answers.
 3. Follow the log of {second}, `tail -f /var/log/syslog`. As soon as both devices are ready and the pair is at rest, the
-   check lets Heartbeat hang on {first}: it must be shot **before** {second} takes the resources, and at no time may both
-   have {vip}. `watch` stays at the switch after that, so do it yourself, too: `pkill -STOP -x heartbeat` on the node that
-   has {vip}.
+   check lets Heartbeat hang on {first}: it must be shot **before** {second} takes the resources, and at no time may
+   both have {vip}. `watch` stays at the switch after that, so do it yourself, too: `pkill -STOP -x heartbeat` on the
+   node that has {vip}.
 """,
     """
 Cuando el Heartbeat de {first} se cuelga, {second} no oye nada y toma {vip}. Pero {first} no está muerto: todavía tiene
