@@ -16,7 +16,7 @@ title = Text("One resource group, the same on both nodes", "Un grupo de recursos
 shape = Shape()
 task = Text(
     """
-On this pair, as in the guide, each node's `/etc/ha.d/haresources` names the node on which it lies. This is its last line.
+On this pair, as in the guide, each node's `/etc/ha.d/haresources` names the node on which it lies. Its last line:
 
 On {first}:
 
