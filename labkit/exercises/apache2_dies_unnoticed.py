@@ -24,9 +24,12 @@ title = Text("apache2 dies, and nobody notices", "apache2 muere y nadie se da cu
 shape = Shape()
 task = Text(
     """
-{first} has {vip}, and both nodes are well. Now kill apache2 on {first} (`pkill -9 -f '^/usr/sbin/apache2'`) and ask
-for the page of {vip}, from {second}: `curl http://{vip}/`. It is refused for as long as you wait. Neither node logs a
-word: Heartbeat starts and stops what stands in haresources, and never looks at it in between. (Afterwards:
+{first} has {vip}, and both nodes are well. Now kill apache2 on {first},
+
+    pkill -9 -f '^/usr/sbin/apache2'
+
+and ask for the page of {vip}, from {second}: `curl http://{vip}/`. It is refused for as long as you wait. Neither node
+logs a line: Heartbeat starts and stops what stands in haresources, and never looks at it in between. (Afterwards:
 `/etc/init.d/apache2 start`.)
 
 Build the monitor that is missing:
@@ -42,9 +45,12 @@ monit on the nodes; monit does not run, and its `/etc/monit/monitrc` is empty. T
 monitor has to run while you check; it need not come back by itself when the node boots.
 """,
     """
-{first} tiene {vip} y ambos nodos están bien. Mate ahora apache2 en {first} (`pkill -9 -f '^/usr/sbin/apache2'`) y pida
-desde {second} la página de {vip}: `curl http://{vip}/`. Se rechaza por más que espere. Ningún nodo registra una
-palabra: Heartbeat inicia y detiene lo que está en haresources, y entre tanto nunca lo mira. (Después:
+{first} tiene {vip} y ambos nodos están bien. Mate ahora apache2 en {first}
+
+    pkill -9 -f '^/usr/sbin/apache2'
+
+y pida desde {second} la página de {vip}: `curl http://{vip}/`. La conexión se rechaza por más que espere. Ningún nodo
+registra una línea: Heartbeat inicia y detiene lo que está en haresources, y entre tanto nunca lo mira. (Después:
 `/etc/init.d/apache2 start`.)
 
 Construya el monitor que falta:

@@ -31,8 +31,11 @@ network is not good:
 1. Choose keepalive and deadtime so that both hold. Leave some room: neither a node nor the network keeps time exactly.
 2. Set them on **both** nodes and have both daemons read their file again.
 3. `labkit exercise check` kills the active node once, and then keeps all heartbeats away for {silence} s. You can try
-   the first by yourself: `labkit failover --name {lab} --fault node-kill`. It predicts by the times with which the pair
-   was made, so do not mind its check `within-predicted-band`.
+   the first by yourself:
+
+       labkit failover --name {lab} --fault node-kill
+
+   It predicts by the times with which the pair was made, so do not mind its check `within-predicted-band`.
 """,
     """
 Esta pareja tiene keepalive 2 y deadtime 10 en `/etc/ha.d/ha.cf`, en ambos nodos. Sus usuarios no están contentos, y su
@@ -46,8 +49,12 @@ red no es buena:
    exactos con el tiempo.
 2. Póngalos en **ambos** nodos y haga que los dos demonios lean de nuevo su archivo.
 3. `labkit exercise check` mata una vez el nodo activo, y después retiene todos los latidos durante {silence} s. Lo
-   primero lo puede probar usted mismo: `labkit failover --name {lab} --fault node-kill`. Predice según los tiempos con
-   los que se hizo la pareja, así que no haga caso de su comprobación `within-predicted-band`.
+   primero lo puede probar usted mismo:
+
+       labkit failover --name {lab} --fault node-kill
+
+   Predice según los tiempos con los que se hizo la pareja, así que no haga caso de su comprobación
+   `within-predicted-band`.
 """,
 )
 hints = (

@@ -26,11 +26,16 @@ At {client}, in the client, there is a switch that can cut the power of each nod
 plug-in that asks it: `/usr/lib/stonith/plugins/external/labkit`. Somebody must stand at the switch: it works while
 `labkit exercise watch` runs in another terminal.
 
-1. On a node, find out what the plug-in wants to know: `stonith -t external/labkit -n`. Then see whether it reaches the
-   switch: `stonith -t external/labkit -p '...' -S; echo $?` (0 is good; it prints nothing else), which nodes it can
-   shoot: `-l` in place of `-S`, and from {first} shoot {second}: `-T reset {second}`. What happened stands in the
-   client:
-   `docker exec labkit-{lab}_client cat /var/log/power-switch`.
+1. On a node, find out what the plug-in wants to know, and then whether it reaches the switch:
+
+       stonith -t external/labkit -n
+       stonith -t external/labkit -p '...' -S
+
+   The second prints nothing, and `echo $?` says 0 if it does. Which nodes it can shoot, `-l` tells in place of `-S`.
+   From {first} shoot {second}: `-T reset {second}`. What happened stands in the client; on your own machine:
+
+       docker exec labkit-{lab}_client cat /var/log/power-switch
+
 2. Tell Heartbeat on both nodes, in `/etc/ha.d/ha.cf`, which nodes use which device with what parameters
    (`stonith_host`), and restart it on both. `grep -i stonith /var/log/syslog` shows whether the device answers.
 3. Follow the log of {second}, `tail -f /var/log/syslog`. As soon as both devices are ready and the pair is at rest, the
@@ -47,11 +52,16 @@ En {client}, en el cliente, hay un interruptor que puede cortar por un momento l
 tienen un complemento que se lo pide: `/usr/lib/stonith/plugins/external/labkit`. Alguien debe estar junto al
 interruptor: funciona mientras `labkit exercise watch` se ejecuta en otra terminal.
 
-1. En un nodo, averigüe qué quiere saber el complemento: `stonith -t external/labkit -n`. Después vea si alcanza el
-   interruptor: `stonith -t external/labkit -p '...' -S; echo $?` (0 es bueno; no muestra nada más), a qué nodos puede
-   disparar: `-l` en lugar de `-S`, y desde {first} dispárele a {second}: `-T reset {second}`. Lo que pasó está en el
-   cliente:
-   `docker exec labkit-{lab}_client cat /var/log/power-switch`.
+1. En un nodo, averigüe qué quiere saber el complemento, y después si alcanza el interruptor:
+
+       stonith -t external/labkit -n
+       stonith -t external/labkit -p '...' -S
+
+   La segunda no muestra nada, y `echo $?` dice 0 si lo alcanza. A qué nodos puede disparar lo dice `-l` en lugar de
+   `-S`. Desde {first} dispárele a {second}: `-T reset {second}`. Lo que pasó está en el cliente; en su propia máquina:
+
+       docker exec labkit-{lab}_client cat /var/log/power-switch
+
 2. Dígale a Heartbeat en ambos nodos, en `/etc/ha.d/ha.cf`, qué nodos usan qué dispositivo y con qué parámetros
    (`stonith_host`), y reinícielo en ambos. `grep -i stonith /var/log/syslog` muestra si el dispositivo responde.
 3. Siga el registro de {second}, `tail -f /var/log/syslog`. En cuanto ambos dispositivos estén listos y la pareja en
@@ -114,7 +124,7 @@ y recibe de vuelta sus recursos.
 
 Esa es la única respuesta a un cerebro dividido que es correcta sea cual sea la causa: {second} ya no cree que {first}
 está muerto, se encargó de ello. Tiene su precio. Heartbeat espera el disparo **para siempre**: detenga
-`labkit exercise watch`, haga que {first} se cuelgue, y {second} registra `STONITH of {first} failed.  Retrying...`
+`labkit exercise watch`, haga que {first} se cuelgue: {second} registra `STONITH of {first} failed.  Retrying...`
 cada pocos segundos y no atiende a nadie. Por eso un interruptor no debe compartir la corriente ni la red del propio
 nodo. Y si ambos nodos pueden disparar y no se oyen, gana el más rápido; por eso initdead es aquí más largo que
 deadtime: dos nodos que arrancan a distinta velocidad se dispararían el uno al otro.

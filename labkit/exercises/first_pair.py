@@ -1,14 +1,16 @@
 """The first pair, configured by hand from Heartbeat's samples: the guide's steps S5 to S13."""
 
 import secrets
+from random import Random
 
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape
+from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_daemon
 from labkit.exercises._tools_authkeys import signing
 from labkit.guide import shell
 from labkit.guide.check import ha_cf, resources
 from labkit.heartbeat import commands, haresources
 from labkit.language import Text, listed, same
 from labkit.render import heading
+from labkit.spec import Spec
 
 name = "first-pair"
 order = 10
@@ -32,12 +34,13 @@ Heartbeat is not configured. Make them a pair that serves on the virtual address
    `apache2` while all is well.
 4. In `/etc/ha.d/authkeys`, choose how heartbeats are signed, alike on both nodes, and let nobody but root read the
    file.
-5. In `/var/www/html/index.html`, make the heading `{first} ON`, in capitals, on {first}, and the like on {second}.
+5. In `/var/www/html/index.html`, make the heading `{first_heading}` on {first}, and `{second_heading}` on
+   {second}.
 6. Start Heartbeat on both, wait until the pair has settled, and look at the pages of {first_address},
-   {second_address} and {vip}: `curl http://{vip}/`.
+   {second_address} and {vip}: `curl http://{vip}/`. A line `INFO:  Resource is stopped` at the start is normal.
 """,
     """
-Dos nodos, {first} ({first_address}) y {second} ({second_address}). Heartbeat y apache2 están instalados en ambos, y
+Dos nodos: {first} ({first_address}), {second} ({second_address}). Heartbeat y apache2 están instalados en ambos, y
 Heartbeat está sin configurar. Haga de ellos una pareja que sirva en la dirección virtual {vip}.
 
 1. En ambos nodos, descomprima los ejemplos `ha.cf.gz` y `haresources.gz` de `/usr/share/doc/heartbeat`, y cópielos
@@ -51,9 +54,10 @@ Heartbeat está sin configurar. Haga de ellos una pareja que sirva en la direcci
    `apache2` mientras todo esté bien.
 4. En `/etc/ha.d/authkeys`, elija cómo se firman los latidos, igual en ambos nodos, y no deje que nadie más que root
    lea el archivo.
-5. En `/var/www/html/index.html`, ponga el título `{first} ON`, en mayúsculas, en {first}, y el suyo en {second}.
+5. En `/var/www/html/index.html`, ponga el título de cada nodo: `{first_heading}` en {first},
+   `{second_heading}` en {second}.
 6. Inicie Heartbeat en ambos, espere a que la pareja se asiente y mire las páginas de {first_address},
-   {second_address} y {vip}: `curl http://{vip}/`.
+   {second_address} y {vip}: `curl http://{vip}/`. La línea `INFO:  Resource is stopped` al iniciar es normal.
 """,
 )
 hints = (
@@ -150,6 +154,12 @@ envía nada a sí mismo. Heartbeat los lee al arrancar, y nunca más.
 questions: dict[str, Text] = {}
 
 
+def planted(spec: Spec, random: Random) -> dict[str, str]:
+    """The headings of the nodes' pages."""
+    first, second = spec.nodes
+    return {"first_heading": heading(first), "second_heading": heading(second)}
+
+
 def configure(pair: Pair) -> None:
     """Nothing is configured."""
 
@@ -171,6 +181,7 @@ def look(pair: Pair) -> Facts:
         **signing(pair),
         "runs": runs,
         "settled": settled,
+        "unread": _tools_daemon.unread(pair),
         "owners": pair.lab.owners(),
         "pages": {at: pair.client(shell.page(at)).output.strip() for at in (*addresses, pair.lab.vip)},
     }
@@ -183,7 +194,14 @@ def _active(text: str | None) -> str | None:
 
 def judge(seen: Seen) -> list[Judged]:
     """As strict as the guide's own steps, and where it leaves freedom as free."""
-    return [_ha_cf(seen), _haresources(seen), _authkeys(seen), _running(seen), _served(seen)]
+    return [
+        _ha_cf(seen),
+        _haresources(seen),
+        _authkeys(seen),
+        _running(seen),
+        _tools_daemon.read_again(seen.facts["unread"]),
+        _served(seen),
+    ]
 
 
 def _ha_cf(seen: Seen) -> Judged:

@@ -21,32 +21,60 @@ shape = Shape()
 task = Text(
     """
 The pair works. Its `authkeys` are the guide's: `auth 1` and `1 crc`. On the same network stands a third machine that
-should have no say in the cluster: the client. `docker exec -it labkit-{lab}_client bash` takes you there.
+should have no say in the cluster: the client. From your own machine, this takes you there:
 
-1. See what a heartbeat looks like: `tcpdump -n -A -i {nic} -c 1 udp port 694`, on {second} or in the client.
-2. Forge some. In the client, `forge {first} {second_address}` listens to {first}, and then speaks to {second} in its
-   name, until you press Ctrl-C. It needs no password; `cat /usr/local/bin/forge` shows how little there is
-   to it. Leave it running.
-3. Cut {first}'s power from your own machine: `docker kill labkit-{lab}-{first}`. Wait for much longer than deadtime
-   ({deadtime}). What does {second} take {first} for (`cl_status nodestatus {first}`), and who serves? Write down the
-   answer to the question below.
-4. End `forge`, see what happens now, and give {first} its power back: `docker start labkit-{lab}-{first}`.
+    docker exec -it labkit-{lab}_client bash
+
+1. See what a heartbeat looks like, on {second} or in the client:
+
+       tcpdump -n -A -i {nic} -c 1 udp port 694
+
+2. Forge some. In the client,
+
+       forge {first} {second_address}
+
+   listens to {first}, and then speaks to {second} in its name, until you press Ctrl-C. It needs no password;
+   `cat /usr/local/bin/forge` shows how little there is to it. Leave it running.
+3. Cut {first}'s power from your own machine:
+
+       docker kill labkit-{lab}-{first}
+
+   Wait for much longer than deadtime ({deadtime}). What does {second} take {first} for
+   (`cl_status nodestatus {first}`), and who serves? Write down the answer to the question below.
+4. End `forge`, see what happens now, and give {first} its power back:
+
+       docker start labkit-{lab}-{first}
+
 5. Make forging impossible: both nodes must take no heartbeat that was not signed with a secret of theirs. Restart
    Heartbeat on both. Then do steps 2 to 4 again: this time {second} takes over while `forge` is talking. The check does
    the same.
 """,
     """
 La pareja funciona. Sus `authkeys` son los de la guía: `auth 1` y `1 crc`. En la misma red hay una tercera máquina que
-no debería tener voz en el clúster: el cliente. `docker exec -it labkit-{lab}_client bash` lo lleva allí.
+no debería tener voz en el clúster: el cliente. Desde su propia máquina, esto lo lleva allí:
 
-1. Vea cómo es un latido: `tcpdump -n -A -i {nic} -c 1 udp port 694`, en {second} o en el cliente.
-2. Falsifique algunos. En el cliente, `forge {first} {second_address}` escucha a {first} y después le habla a {second}
-   en su nombre, hasta que usted pulse Ctrl-C. No necesita contraseña; `cat /usr/local/bin/forge` muestra lo poco que
-   es. Déjelo funcionando.
-3. Corte la corriente de {first} desde su propia máquina: `docker kill labkit-{lab}-{first}`. Espere mucho más que
-   deadtime ({deadtime}). ¿Por qué tiene {second} a {first} (`cl_status nodestatus {first}`), y quién sirve? Anote la
-   respuesta a la pregunta de abajo.
-4. Termine `forge`, vea qué pasa ahora y devuelva la corriente a {first}: `docker start labkit-{lab}-{first}`.
+    docker exec -it labkit-{lab}_client bash
+
+1. Vea cómo es un latido, en {second} o en el cliente:
+
+       tcpdump -n -A -i {nic} -c 1 udp port 694
+
+2. Falsifique algunos. En el cliente,
+
+       forge {first} {second_address}
+
+   escucha a {first} y después le habla a {second} en su nombre, hasta que usted pulse Ctrl-C. No necesita contraseña;
+   `cat /usr/local/bin/forge` muestra lo poco que es. Déjelo funcionando.
+3. Corte la corriente de {first} desde su propia máquina:
+
+       docker kill labkit-{lab}-{first}
+
+   Espere mucho más que deadtime ({deadtime}). ¿En qué estado cree {second} que está {first}
+   (`cl_status nodestatus {first}`), y quién sirve? Anote la respuesta a la pregunta de abajo.
+4. Termine `forge`, vea qué pasa ahora y devuelva la corriente a {first}:
+
+       docker start labkit-{lab}-{first}
+
 5. Haga imposible la falsificación: ninguno de los nodos debe aceptar un latido que no esté firmado con un secreto suyo.
    Reinicie Heartbeat en ambos. Después repita los pasos 2 a 4: esta vez {second} toma el servicio mientras `forge`
    habla. La verificación hace lo mismo.
@@ -233,7 +261,7 @@ def judge(seen: Seen) -> list[Judged]:
             "pass" if answer == "active" else "fail",
             Text(
                 "what a node takes a dead peer for that somebody speaks for",
-                "por qué tiene un nodo a un muerto por el que alguien habla",
+                "en qué estado cree un nodo que está un muerto por el que alguien habla",
             ),
             same(answer) if answer else Text("no answer yet", "aún sin respuesta"),
             Text("steps 2 and 3 of the task", "pasos 2 y 3 de la tarea"),

@@ -1,8 +1,11 @@
 """Both nodes own the VIP, because each one's haresources names that node: the guide's own mistake (its S7)."""
 
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape
+from random import Random
+
+from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_daemon
 from labkit.heartbeat import commands, haresources
 from labkit.language import Text, listed, same
+from labkit.spec import Spec
 from labkit.timing import wait_until
 
 name = "identical-haresources"
@@ -13,29 +16,40 @@ title = Text("One resource group, the same on both nodes", "Un grupo de recursos
 shape = Shape()
 task = Text(
     """
-This pair was configured as the guide has it. `/etc/ha.d/haresources` ends with
+On this pair, as in the guide, each node's `/etc/ha.d/haresources` names the node on which it lies. Its last line:
 
-    {first} {vip} apache2        on {first}
-    {second} {vip} apache2       on {second}
+On {first}:
+
+    {first} {resources}
+
+On {second}:
+
+    {second} {resources}
 
 Heartbeat runs on both and logs no error. And yet clients get sometimes the one page, sometimes the other.
 
 1. Find out who owns {vip}: look at the addresses of both nodes, and ask the network who has it.
 2. Make the pair have **one** owner: {first} while both are well.
-3. Restart Heartbeat where it must read its files again.
+3. Restart Heartbeat where it must read its files again. A line `INFO:  Resource is stopped` is normal there.
 """,
     """
-Esta pareja se configuró como dice la guía. `/etc/ha.d/haresources` termina con
+En esta pareja, como en la guía, el `/etc/ha.d/haresources` de cada nodo nombra al nodo en el que está. Esta es
+su última línea.
 
-    {first} {vip} apache2        en {first}
-    {second} {vip} apache2       en {second}
+En {first}:
+
+    {first} {resources}
+
+En {second}:
+
+    {second} {resources}
 
 Heartbeat funciona en ambos y no registra ningún error. Y aun así los clientes reciben a veces una página y a veces la
 otra.
 
 1. Averigüe quién tiene {vip}: mire las direcciones de ambos nodos y pregunte a la red quién la tiene.
 2. Haga que la pareja tenga **un solo** dueño: {first} mientras ambos estén bien.
-3. Reinicie Heartbeat donde deba leer de nuevo sus archivos.
+3. Reinicie Heartbeat donde deba leer de nuevo sus archivos. La línea `INFO:  Resource is stopped` es normal allí.
 """,
 )
 hints = (
@@ -47,9 +61,10 @@ hints = (
     ),
     Text(
         "The name at the line's beginning is not the node where the file lies. It is the one that has the group when"
-        " both are well. Read the comments of the sample, above the last line.",
+        " both are well. Read the comments that stand above the last line: they say how the file must be.",
         "El nombre al comienzo de la línea no es el nodo donde está el archivo. Es el que tiene el grupo cuando ambos"
-        " están bien. Lea los comentarios del ejemplo, sobre la última línea.",
+        " están bien. Lea los comentarios (en inglés) que están encima de la última línea: dicen cómo debe ser el"
+        " archivo.",
     ),
     Text(
         "The line must be the same on both nodes. Only {second}'s file is wrong.",
@@ -79,6 +94,12 @@ distintos son dos grupos con una sola dirección. Los archivos deben ser idénti
 questions: dict[str, Text] = {}
 
 
+def planted(spec: Spec, random: Random) -> dict[str, str]:
+    """resources: what stands behind the node's name in both files."""
+    network = spec.network
+    return {"resources": f"IPaddr2::{network.vip}/{network.pool.prefixlen}/{network.interface} apache2"}
+
+
 def configure(pair: Pair) -> None:
     """The peer's line names the peer."""
     pair.edit(pair.second, commands.HARESOURCES, f"\n{pair.first} ", f"\n{pair.second} ")
@@ -96,33 +117,36 @@ def look(pair: Pair) -> Facts:
         groups = haresources.parse(pair.read(node, commands.HARESOURCES) or "")
         lines[node] = [" ".join([one.node, *("::".join((r.script, *r.args)) for r in one.resources)]) for one in groups]
     settled = pair.settle()
-    return {"lines": lines, "settled": settled, "owners": pair.lab.owners() if settled else None}
+    return {
+        "lines": lines,
+        "settled": settled,
+        "owners": pair.lab.owners() if settled else None,
+        "unread": _tools_daemon.unread(pair),
+    }
 
 
 def judge(seen: Seen) -> list[Judged]:
     lines, owners = seen.facts["lines"], seen.facts["owners"]
     shown = listed([same(f"{node}: {'; '.join(there) or '-'}") for node, there in lines.items()], same(" | "))
     first, second = lines.values()
-    found = [
+    one_owner = Text("one owner of the VIP: {first}", "un solo dueño de la IP virtual: {first}")
+    return [
         Judged(
             "same-on-both",
             "pass" if first and first == second else "fail",
             Text("the same line on both nodes", "la misma línea en ambos nodos"),
             shown,
             same(commands.HARESOURCES),
-        )
-    ]
-    one_owner = Text("one owner of the VIP: {first}", "un solo dueño de la IP virtual: {first}")
-    found.append(
+        ),
+        _tools_daemon.read_again(seen.facts["unread"]),
         Judged(
             "one-owner",
             "fail" if owners != [seen.spec.preferred] else "pass",
             one_owner.filled(first=seen.spec.preferred),
             Text("not settled", "sin asentarse") if owners is None else same(", ".join(owners) or "-"),
             same(f"arping -c 3 -I {seen.spec.network.interface} {seen.spec.network.vip}"),
-        )
-    )
-    return found
+        ),
+    ]
 
 
 def solve(pair: Pair) -> None:

@@ -21,7 +21,9 @@ Your client is {client}.
 
 1. See what is wrong: on {first}, which has {vip}, take the card down that leads to the clients, **in one line** that
    brings it back, because your own SSH session uses it, too:
-   `nohup sh -c 'ip link set {nic} down; sleep 15; ip link set {nic} up' >/dev/null 2>&1 &`
+
+       nohup sh -c 'ip link set {nic} down; sleep 15; ip link set {nic} up' >/dev/null 2>&1 &
+
    Meanwhile look from {second}: does anything move (`cl_status rscstatus`)? Does `curl -m 1 http://{vip}/` get a page?
 2. Have both nodes watch whether they reach {client}, by a `ping` line in `/etc/ha.d/ha.cf`.
 3. Have Heartbeat start `ipfail` on both nodes, as the user `hacluster`, and start it again if it ends. Find out where
@@ -34,7 +36,9 @@ cliente es {client}.
 
 1. Vea qué está mal: en {first}, que tiene {vip}, baje la tarjeta que lleva a los clientes, **en una sola línea** que la
    vuelva a subir, porque también su propia sesión SSH la usa:
-   `nohup sh -c 'ip link set {nic} down; sleep 15; ip link set {nic} up' >/dev/null 2>&1 &`
+
+       nohup sh -c 'ip link set {nic} down; sleep 15; ip link set {nic} up' >/dev/null 2>&1 &
+
    Mientras tanto mire desde {second}: ¿se mueve algo (`cl_status rscstatus`)? ¿Da una página `curl -m 1 http://{vip}/`?
 2. Haga que ambos nodos vigilen si alcanzan a {client}, con una línea `ping` en `/etc/ha.d/ha.cf`.
 3. Haga que Heartbeat inicie `ipfail` en ambos nodos, como el usuario `hacluster`, y lo inicie de nuevo si termina.
@@ -171,7 +175,7 @@ def judge(seen: Seen) -> list[Judged]:
                 "con {nic} del nodo activo abajo, sirve el otro",
             ).filled(nic=seen.spec.network.interface),
             moved,
-            same("ipfail in " + commands.SYSLOG),
+            Text("ipfail in {log}", "ipfail en {log}").filled(log=commands.SYSLOG),
         ),
     ]
 

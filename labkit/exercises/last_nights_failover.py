@@ -38,17 +38,17 @@ went over to the other node for a while. Your boss wants to know what happened, 
      - `power`: the node lost its power, and booted again later
      - `heartbeat-stopped`: somebody stopped Heartbeat in good order
      - `standby`: somebody asked for a hand-over, and all was well
-     - `apache2-killed`: apache2 died without a word
+     - `apache2-killed`: apache2 died without a trace
      - `apache2-stopped`: somebody stopped apache2 in good order
      - `apache2-hung`: apache2 ran, and answered no more
      - `partition`: both nodes were well, and no longer heard each other
    - `time`: when did the other node put {vip} on its interface? As in the log, HH:MM:SS.
-   - `gap`: for how long did {vip} belong to nobody in this move? From where the one node had taken it off, or, if it
-     never came to that, was last heard, to where the other put it on. In seconds, as `2.4`; `0` if a node that was
-     well had it all the while.
+   - `gap`: for how long did {vip} belong to nobody in this move? Count until the second node put the address on. Begin
+     where the first one had taken it off; if it never came to that, where it was last heard. In seconds, as `2.4`; `0`
+     if a node that was well had it all the while.
 """,
     """
-La pareja {first} y {second} está bien, y {vip} responde. Pero anoche (en esta pareja: hace unos minutos) la dirección
+La pareja ({first}, {second}) está bien, y {vip} responde. Pero anoche (en esta pareja: hace unos minutos) la dirección
 pasó un rato al otro nodo. Su jefa quiere saber qué ocurrió, y lo único que queda son los registros.
 
 1. Lea `/var/log/syslog` y `/var/log/apache2/error.log` en **ambos** nodos. Heartbeat, sus scripts, monit y el script
@@ -61,14 +61,14 @@ pasó un rato al otro nodo. Su jefa quiere saber qué ocurrió, y lo único que 
      - `power`: el nodo se quedó sin corriente y arrancó de nuevo más tarde
      - `heartbeat-stopped`: alguien detuvo Heartbeat de forma ordenada
      - `standby`: alguien pidió la entrega, y todo estaba bien
-     - `apache2-killed`: apache2 murió sin decir palabra
+     - `apache2-killed`: apache2 murió sin dejar rastro
      - `apache2-stopped`: alguien detuvo apache2 de forma ordenada
      - `apache2-hung`: apache2 funcionaba y ya no contestaba
      - `partition`: ambos nodos estaban bien y dejaron de oírse
    - `time`: ¿cuándo puso el otro nodo {vip} en su interfaz? Como en el registro, HH:MM:SS.
-   - `gap`: ¿durante cuánto tiempo {vip} no fue de nadie en este traslado? Desde que un nodo la había quitado o, si no
-     llegó a hacerlo, desde que se le oyó por última vez, hasta que el otro la puso. En segundos, como `2.4`; `0` si un
-     nodo que estaba bien la tuvo todo el tiempo.
+   - `gap`: ¿durante cuánto tiempo {vip} no fue de nadie en este traslado? Cuente hasta que el segundo nodo puso la
+     dirección. Empiece cuando el primero la había quitado; si no llegó a quitarla, cuando se le oyó por última vez. En
+     segundos, como `2.4`; `0` si un nodo que estaba bien la tuvo todo el tiempo.
 """,
 )
 hints = (
@@ -110,15 +110,15 @@ solution = Text(
     """
     grep -n inet /var/log/syslog
 
-on both nodes. The earliest line is the move: its time is `time`, and the node that does **not** have it is `node`. Then
-read what stands before it:
+on both nodes. The earliest line is the move: its time is the answer `time`; the other node, which does **not** have
+that line, is `node`. Then read what stands before it:
 
 | on the node that took over | on the node that had it | cause |
 | --- | --- | --- |
 | `is dead`, nothing before | silence, then a boot: sshd, `Configuration validated` | `power` |
 | `is dead`, nothing before | at the same time an `is dead` of its own | `partition` |
 | `Received shutdown notice` | `Heartbeat shutdown in progress` | `heartbeat-stopped` |
-| `wants to go standby` | no word of `labkit-monitor` | `standby` |
+| `wants to go standby` | no line of `labkit-monitor` | `standby` |
 | `wants to go standby` | monit: `failed protocol test` | `apache2-hung` |
 | `wants to go standby` | monit: `process is not running`; error.log: `caught SIGTERM` before it | `apache2-stopped` |
 | `wants to go standby` | the same, and nothing in error.log | `apache2-killed` |
@@ -135,21 +135,21 @@ not the line with ERROR in it, but the one where two logs begin to disagree.
     """
     grep -n inet /var/log/syslog
 
-en ambos nodos. La línea más temprana es el traslado: su hora es `time`, y el nodo que **no** la tiene es `node`. Lea
-después lo que está antes:
+en ambos nodos. La línea más temprana es el traslado: su hora es la respuesta `time`; el otro nodo, el que **no** tiene
+esa línea, es `node`. Lea después lo que está antes:
 
-| en el nodo que tomó el relevo | en el nodo que la tenía | causa |
+| en el nodo que tomó el relevo | en el nodo que tenía la dirección | causa |
 | --- | --- | --- |
 | `is dead`, nada antes | silencio, luego un arranque: sshd, `Configuration validated` | `power` |
 | `is dead`, nada antes | a la vez, su propio `is dead` | `partition` |
 | `Received shutdown notice` | `Heartbeat shutdown in progress` | `heartbeat-stopped` |
-| `wants to go standby` | ninguna palabra de `labkit-monitor` | `standby` |
+| `wants to go standby` | ninguna línea de `labkit-monitor` | `standby` |
 | `wants to go standby` | monit: `failed protocol test` | `apache2-hung` |
 | `wants to go standby` | monit: `process is not running`; error.log: `caught SIGTERM` antes | `apache2-stopped` |
 | `wants to go standby` | lo mismo, y nada en error.log | `apache2-killed` |
 
-De monit cuentan sus últimas palabras antes de `handing over`: después es Heartbeat quien detiene apache2, y monit lo
-echa de menos.
+De monit cuentan sus últimas palabras antes de `handing over`: después es Heartbeat quien detiene apache2, y monit
+nota que falta.
 
 `gap` es la hora del traslado menos la de `IP status = ok` en el nodo que entregó la dirección. Tras una pérdida de
 corriente es la hora del traslado menos la de `is dead`, más deadtime ({deadtime}). En una partición nadie entregó nada:

@@ -17,12 +17,17 @@ task = Text(
     """
 {first} serves and needs maintenance: a new disk, a new kernel. keepalive is {keepalive} s and deadtime {deadtime} s. A
 monitoring station in the client asks {vip} for its page all the time, and writes down each outage: when it ended, its
-length, and who answered before and after it. Read it on your own machine with
-`docker exec labkit-{lab}_client cat /var/log/outages`.
+length, and who answered before and after it. Read it on your own machine:
 
-1. First the wrong way: cut {first}'s power with `docker kill labkit-{lab}-{first}`, and wait until {second} serves.
-   Then `docker start labkit-{lab}-{first}`, and wait until {first} has {vip} again. Write down the length of the
-   first of these outages.
+    docker exec labkit-{lab}_client cat /var/log/outages
+
+1. First the wrong way: cut {first}'s power, and wait until {second} serves. Then give it back, and wait until {first}
+   has {vip} again. Both are typed on your own machine:
+
+       docker kill labkit-{lab}-{first}
+       docker start labkit-{lab}-{first}
+
+   Write down the length of the first of these outages.
 2. Now do it as one should: with both nodes alive, have {first} hand everything to {second} **while Heartbeat goes on
    running on both**. Heartbeat has a program for that, in `/usr/share/heartbeat`. Write down the length of this outage.
 3. Leave it so for the check: {second} serves, and {first} stands by and could be worked at.
@@ -31,16 +36,21 @@ length, and who answered before and after it. Read it on your own machine with
     """
 {first} sirve y necesita mantenimiento: un disco nuevo, un núcleo nuevo. keepalive es {keepalive} s y deadtime
 {deadtime} s. Una estación de vigilancia en el cliente pide todo el tiempo la página de {vip} y anota cada
-interrupción: cuándo terminó, cuánto duró, y quién respondía antes y después. Léala en su propia máquina con
-`docker exec labkit-{lab}_client cat /var/log/outages`.
+interrupción: cuándo terminó, cuánto duró, y quién respondía antes y después. Léala en su propia máquina:
 
-1. Primero de la manera equivocada: corte la corriente de {first} con `docker kill labkit-{lab}-{first}` y espere
-   hasta que sirva {second}. Después `docker start labkit-{lab}-{first}`, y espere hasta que {first} tenga de nuevo
-   {vip}. Anote la duración de la primera de estas interrupciones.
+    docker exec labkit-{lab}_client cat /var/log/outages
+
+1. Primero de la manera equivocada: corte la corriente de {first} y espere hasta que sirva {second}. Después
+   devuélvala, y espere hasta que {first} tenga de nuevo {vip}. Ambas cosas se escriben en su propia máquina:
+
+       docker kill labkit-{lab}-{first}
+       docker start labkit-{lab}-{first}
+
+   Anote la duración de la primera de estas interrupciones.
 2. Ahora hágalo como se debe: con ambos nodos vivos, haga que {first} entregue todo a {second} **mientras Heartbeat
    sigue funcionando en ambos**. Heartbeat tiene un programa para eso, en `/usr/share/heartbeat`. Anote la duración de
    esta interrupción.
-3. Déjelo así para la verificación: {second} sirve, y {first} está en espera y se podría trabajar en él.
+3. Déjelo así para la verificación: {second} sirve; {first} está en espera, y se podría trabajar en él.
 4. Después de la verificación: devuelva todo a {first}. También para eso hay un programa.
 """,
 )

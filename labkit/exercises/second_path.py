@@ -26,10 +26,12 @@ nobody uses it.
    round; `cl_status hblinkstatus {second} {nic}` tells whether one is up.
 3. Have Heartbeat use {path} **as well**, on both nodes, and restart it. In the end each node hears the other on two
    links.
-4. Try it out: drop the heartbeats that arrive on {nic} of both nodes
-   (`iptables -A INPUT -i {nic} -p udp --dport 694 -j DROP`), wait for longer than deadtime ({deadtime}), look at the
-   log and at `cl_status`, and take the rules away again (`-D` in place of `-A`). The check does the same, and nobody
-   may be declared dead.
+4. Try it out: drop the heartbeats that arrive on {nic}, on both nodes:
+
+       iptables -A INPUT -i {nic} -p udp --dport 694 -j DROP
+
+   Wait for longer than deadtime ({deadtime}), look at the log and at `cl_status`, and take the rules away again (`-D`
+   in place of `-A`). The check does the same, and nobody may be declared dead.
 """,
     """
 La pareja funciona. Sus latidos viajan como broadcast, como multicast y como unicast, y aun así por un solo camino: los
@@ -44,10 +46,12 @@ nadie la usa.
    `cl_status hblinkstatus {second} {nic}` dice si un enlace está activo.
 3. Haga que Heartbeat use **también** {path}, en ambos nodos, y reinícielo. Al final cada nodo oye al otro por dos
    enlaces.
-4. Pruébelo: descarte los latidos que llegan por {nic} en ambos nodos
-   (`iptables -A INPUT -i {nic} -p udp --dport 694 -j DROP`), espere más que deadtime ({deadtime}), mire el registro y
-   `cl_status`, y quite de nuevo las reglas (`-D` en lugar de `-A`). La verificación hace lo mismo, y nadie debe ser
-   dado por muerto.
+4. Pruébelo: descarte los latidos que llegan por {nic}, en ambos nodos:
+
+       iptables -A INPUT -i {nic} -p udp --dport 694 -j DROP
+
+   Espere más que deadtime ({deadtime}), mire el registro y `cl_status`, y quite de nuevo las reglas (`-D` en lugar de
+   `-A`). La verificación hace lo mismo, y nadie debe ser dado por muerto.
 """,
 )
 hints = (

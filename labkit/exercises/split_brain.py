@@ -1,5 +1,7 @@
 """Both nodes own the VIP for good, because their heartbeats do not arrive: seen, understood, and ended at its cause."""
 
+import re
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -20,8 +22,12 @@ task = Text(
 Both nodes run, both have the same `haresources`, and yet both hold {vip}. This has lasted for a while and does not
 end by itself.
 
-1. Find out which MAC addresses answer for {vip}. Ask from a third place, so that both can answer:
-   `docker exec -it labkit-{lab}_client bash` takes you into the client, which has `arping -c 3 -i {nic} {vip}`.
+1. Find out which MAC addresses answer for {vip}. Ask from a third place, so that both can answer: the client. The
+   first line, typed on your own machine, takes you into it, the second one asks:
+
+       docker exec -it labkit-{lab}_client bash
+       arping -c 3 -i {nic} {vip}
+
 2. Find out what each node takes its peer for: `cl_status nodestatus NAME`. Mind that they need not agree.
 3. Write down both answers **before** you mend anything, for afterwards they are gone. The questions stand below; a
    heartbeat that does not arrive leaves no line that says why.
@@ -32,8 +38,12 @@ end by itself.
 Ambos nodos funcionan, ambos tienen el mismo `haresources` y aun así ambos tienen {vip}. Esto dura desde hace un rato
 y no termina por sí solo.
 
-1. Averigüe qué direcciones MAC responden por {vip}. Pregunte desde un tercer lugar, para que puedan responder ambos:
-   `docker exec -it labkit-{lab}_client bash` lo lleva al cliente, que tiene `arping -c 3 -i {nic} {vip}`.
+1. Averigüe qué direcciones MAC responden por {vip}. Pregunte desde un tercer lugar, para que puedan responder ambos: el
+   cliente. La primera línea, escrita en su propia máquina, lo lleva a él; la segunda pregunta:
+
+       docker exec -it labkit-{lab}_client bash
+       arping -c 3 -i {nic} {vip}
+
 2. Averigüe qué piensa cada nodo del otro: `cl_status nodestatus NOMBRE`. Tenga en cuenta que no tienen por qué
    coincidir.
 3. Anote ambas respuestas **antes** de reparar nada, pues después ya no se ven. Las preguntas están abajo; un latido
@@ -45,9 +55,11 @@ y no termina por sí solo.
 hints = (
     Text(
         "Heartbeats are UDP packets. On each node, `tcpdump -n -i {nic} udp` shows which come by, from whom, and to"
-        " which port. tcpdump sees what arrives before any packet filter does, and what leaves after it.",
+        " which port. Of what arrives, tcpdump sees all, before iptables filters it; of what leaves, only what iptables"
+        " has let through. (Ctrl-C ends it.)",
         "Los latidos son paquetes UDP. En cada nodo, `tcpdump -n -i {nic} udp` muestra cuáles pasan, de quién y a qué"
-        " puerto. tcpdump ve lo que llega antes que cualquier filtro de paquetes, y lo que sale después de él.",
+        " puerto. Al entrar, tcpdump ve los paquetes antes de que los filtre iptables; al salir, después. (Ctrl-C lo"
+        " termina.)",
     ),
     Text(
         "Two things decide whether a packet that arrives is read: the packet filter (`iptables -S`, in both directions,"
@@ -66,16 +78,17 @@ hints = (
 )
 solution = Text(
     """
-In the client, `arping -c 3 -i {nic} {vip}` shows two MAC addresses: those of {first} and {second} (`ip link show {nic}`
-on each). `cl_status nodestatus {second}` on {first}, and `cl_status nodestatus {first}` on {second}, tell who takes
-whom for dead; where only one does, heartbeats are lost in one direction alone.
+In the client, `arping -c 3 -i {nic} {vip}` shows two MAC addresses: those of both nodes (`ip link show {nic}` on each).
+`cl_status nodestatus {second}` on {first}, and `cl_status nodestatus {first}` on {second}, tell who takes whom for
+dead; where only one does, heartbeats are lost in one direction alone.
 
 Compare on both nodes, because the cause may be on one or on both:
 
     iptables -S
     grep -E '^(udpport|mcast)' /etc/ha.d/ha.cf
 
-If there are rules that drop UDP port 694, delete them; each `-A` line that `iptables -S` printed is deleted with `-D`:
+If there are rules that drop UDP port 694, delete them, on the node where `iptables -S` showed them, and only those that
+it showed; each `-A` line is deleted with `-D`:
 
     iptables -D INPUT -p udp -m udp --dport 694 -j DROP
     iptables -D OUTPUT -p udp -m udp --dport 694 -j DROP
@@ -93,7 +106,7 @@ The lesson: with two nodes, silence cannot be told from death. Each node acted a
 brain: only a second path for the heartbeats makes it rare, and only fencing makes it impossible.
 """,
     """
-En el cliente, `arping -c 3 -i {nic} {vip}` muestra dos direcciones MAC: las de {first} y {second}
+En el cliente, `arping -c 3 -i {nic} {vip}` muestra dos direcciones MAC: las de los dos nodos
 (`ip link show {nic}` en cada uno). `cl_status nodestatus {second}` en {first} y `cl_status nodestatus {first}` en
 {second} dicen quién da a quién por muerto; si solo lo hace uno, los latidos se pierden en un solo sentido.
 
@@ -102,7 +115,8 @@ Compare en ambos nodos, porque la causa puede estar en uno o en los dos:
     iptables -S
     grep -E '^(udpport|mcast)' /etc/ha.d/ha.cf
 
-Si hay reglas que descartan el puerto UDP 694, bórrelas; cada línea `-A` que mostró `iptables -S` se borra con `-D`:
+Si hay reglas que descartan el puerto UDP 694, bórrelas, en el nodo donde las mostró `iptables -S`, y solo las que
+mostró; cada línea `-A` se borra con `-D`:
 
     iptables -D INPUT -p udp -m udp --dport 694 -j DROP
     iptables -D OUTPUT -p udp -m udp --dport 694 -j DROP
@@ -127,11 +141,13 @@ questions = {
     ),
     "first-said": Text(
         "What did {first} take {second} for then? The word that `cl_status nodestatus {second}` printed on {first}.",
-        "¿Por qué tenía {first} a {second} entonces? La palabra que mostró `cl_status nodestatus {second}` en {first}.",
+        "¿En qué estado creía {first} que estaba {second}? Escriba la palabra que mostró"
+        " `cl_status nodestatus {second}` en {first}.",
     ),
     "second-said": Text(
         "What did {second} take {first} for then? The word that `cl_status nodestatus {first}` printed on {second}.",
-        "¿Por qué tenía {second} a {first} entonces? La palabra que mostró `cl_status nodestatus {first}` en {second}.",
+        "¿En qué estado creía {second} que estaba {first}? Escriba la palabra que mostró"
+        " `cl_status nodestatus {first}` en {second}.",
     ),
 }
 
@@ -196,15 +212,36 @@ def _said(pair: Pair) -> dict[str, str]:
 
 
 def look(pair: Pair) -> Facts:
-    """What the nodes take each other for, and when they are settled, who owns the VIP and whether it serves."""
+    """Who owns the VIP, when the nodes are settled also whether it serves, and what of the answers the student has
+    found out, and no more: facts are kept where he can read them.
+
+    peers: what each node takes the other for now, None while that would tell what they said. macs: None if not found.
+    """
     settled = pair.settle(ENDED_S) if _mended(pair) else False
     served = False
     if settled:
         # A node that kept the VIP all along announces nothing: the client would go on asking the other for a minute.
         pair.client(f"ip neigh flush to {pair.lab.vip}")
         served = pair.lab.answers(pair.lab.vip, tries=10)
-    macs = sorted(pair.lab.macs())
-    return {"settled": settled, "owners": pair.lab.owners(), "served": served, "macs": macs, "peers": _said(pair)}
+    macs, peers = sorted(pair.lab.macs()), _said(pair)
+    told = _answered(pair.answers, _of(pair)["said"]) or set(peers.values()) == {"active"}  # which no cause leaves
+    return {
+        "settled": settled,
+        "owners": pair.lab.owners(),
+        "served": served,
+        "macs": macs if _named(pair.answers) == macs else None,
+        "peers": peers if told else None,
+    }
+
+
+def _named(answers: Mapping[str, str]) -> list[str]:
+    """The MAC addresses of the answer, with blanks or commas between."""
+    return sorted({word.replace("-", ":") for word in re.split(r"[\s,;]+", answers.get("macs", "").lower()) if word})
+
+
+def _answered(answers: Mapping[str, str], said: Mapping[str, str]) -> bool:
+    """Whether both words are right."""
+    return all(answers.get(key, "").strip().lower() == word for key, word in said.items())
 
 
 def _mended(pair: Pair) -> bool:
@@ -219,35 +256,34 @@ def _mended(pair: Pair) -> bool:
 def judge(seen: Seen) -> list[Judged]:
     facts, answers = seen.facts, seen.answers
     said = _cause(seen.spec, seen.variant.random(name))["said"]
-    named = sorted(set(answers.get("macs", "").lower().replace(",", " ").split()))
-    peers = " | ".join(
-        f"{node}: {word or '?'}" for node, word in zip(seen.spec.nodes, facts["peers"].values(), strict=True)
-    )
+    named = _named(answers)
+    missing = ", ".join(key for key in said if not answers.get(key, "").strip())
+    words = listed([same(f"{key}: {answers.get(key, '').strip()}") for key in said], same(" | "))
     return [
         Judged(
             "who-answered",
             "pass" if named == facts["macs"] else "fail",
             Text("every MAC address that answered", "todas las direcciones MAC que respondían"),
-            same(" ".join(named)) if named else Text("no answer yet", "aún sin respuesta"),
-            same("question macs; arping -c 3 -i {nic} {vip}").filled(
+            same(" ".join(named)) if named else UNANSWERED.filled(keys="macs"),
+            Text("question macs; arping -c 3 -i {nic} {vip}", "la pregunta macs; arping -c 3 -i {nic} {vip}").filled(
                 nic=seen.spec.network.interface, vip=seen.spec.network.vip
             ),
         ),
         Judged(
             "what-they-said",
-            "pass" if all(answers.get(key, "").strip().lower() == word for key, word in said.items()) else "fail",
+            "pass" if _answered(answers, said) else "fail",
             Text(
                 "what each node took its peer for while both owned the VIP",
-                "por qué tenía cada nodo al otro mientras ambos tenían la IP virtual",
+                "qué decía cada nodo del estado del otro mientras ambos tenían la IP virtual",
             ),
-            listed([same(f"{key}: {answers.get(key, '-')}") for key in said], same(" | ")),
+            UNANSWERED.filled(keys=missing) if missing else words,
             Text("cl_status nodestatus, on each node", "cl_status nodestatus, en cada nodo"),
         ),
         Judged(
             "they-hear-each-other",
             "pass" if facts["settled"] else "fail",
             Text("both nodes hear each other and are at rest", "ambos nodos se oyen y están en reposo"),
-            same(peers),
+            _peers(seen),
             same("tcpdump; iptables -S; /etc/ha.d/ha.cf"),
         ),
         Judged(
@@ -258,6 +294,23 @@ def judge(seen: Seen) -> list[Judged]:
             Text("arping in the client; apache2 on the owner", "arping en el cliente; apache2 en el dueño"),
         ),
     ]
+
+
+def _peers(seen: Seen) -> Text:
+    """What the nodes say of each other now, unless that is still asked for."""
+    peers = seen.facts["peers"]
+    if peers is None:
+        return Text("the nodes do not hear each other both ways", "los nodos no se oyen en ambos sentidos")
+    says = Text("{node} says of {peer}: {word}", "{node} dice de {peer}: {word}")
+    nodes = zip(seen.spec.nodes, peers.values(), strict=True)
+    shown = [says.filled(node=node, peer=seen.spec.peer_of(node), word=word or "?") for node, word in nodes]
+    return listed(shown, same(" | "))
+
+
+UNANSWERED = Text(
+    "no answer yet: {keys}; if you have mended it without writing the answers down: labkit exercise reset",
+    "aún sin respuesta: {keys}; si ya lo reparó sin anotar las respuestas: labkit exercise reset",
+)
 
 
 def solve(pair: Pair) -> None:

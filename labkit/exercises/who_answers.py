@@ -27,8 +27,11 @@ told for {vip}, and send there. So at a takeover somebody must tell them a new o
 
 1. From {second}, find out which MAC address answers for {vip}. Write it down (question `before`).
 2. On {first}, let tcpdump record all ARP on {nic} into the file `/root/takeover.pcap`, and leave it running.
-3. In a second session on {first}, hand everything over: `/usr/share/heartbeat/hb_standby all`. Wait until {second} has
-   {vip}, and some seconds more.
+3. In a second session on {first}, hand everything over:
+
+       /usr/share/heartbeat/hb_standby all
+
+   Wait until {second} has {vip}, and some seconds more.
 4. End tcpdump with Ctrl-C. The file must stay where it is.
 5. From {first}, find out which MAC address answers for {vip} now (question `after`).
 6. Read the capture. How many frames did the new owner send by which it announces {vip}, without having been asked
@@ -41,8 +44,11 @@ dijeron para {vip} y envían allí. Así que en un relevo alguien tiene que deci
 
 1. Desde {second}, averigüe qué dirección MAC responde por {vip}. Anótela (pregunta `before`).
 2. En {first}, haga que tcpdump grabe todo el ARP de {nic} en el archivo `/root/takeover.pcap` y déjelo funcionando.
-3. En una segunda sesión en {first}, entregue todo: `/usr/share/heartbeat/hb_standby all`. Espere hasta que {second}
-   tenga {vip}, y unos segundos más.
+3. En una segunda sesión en {first}, entregue todo:
+
+       /usr/share/heartbeat/hb_standby all
+
+   Espere hasta que {second} tenga {vip}, y unos segundos más.
 4. Termine tcpdump con Ctrl-C. El archivo debe quedarse donde está.
 5. Desde {first}, averigüe qué dirección MAC responde ahora por {vip} (pregunta `after`).
 6. Lea la captura. ¿Cuántas tramas envió el nuevo dueño con las que anuncia {vip} sin que nadie se lo preguntara

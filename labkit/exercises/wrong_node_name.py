@@ -32,9 +32,9 @@ Two names were written wrongly, one on each node, and not in the same file.
    not rename the machines.
 """,
     """
-Las máquinas de esta pareja cambiaron de nombre la semana pasada: ahora son {first} y {second}. Alguien recorrió
-`/etc/ha.d/ha.cf` y `/etc/ha.d/haresources` en ambos nodos y escribió los nombres nuevos. Desde entonces ya no son una
-pareja.
+Las máquinas de esta pareja cambiaron de nombre la semana pasada: ahora tienen otros ({first}, {second}). Alguien
+recorrió `/etc/ha.d/ha.cf` y `/etc/ha.d/haresources` en ambos nodos y escribió los nombres nuevos. Desde entonces ya no
+son una pareja.
 
 Dos nombres quedaron mal escritos, uno en cada nodo, y no en el mismo archivo.
 
@@ -61,9 +61,9 @@ hints = (
     Text(
         "On both nodes, `grep ^node /etc/ha.d/ha.cf` must show {first} and {second}, and the last line of haresources"
         " must begin with {first}. Letter by letter: hyphens, dots, and no domain. Then stop and start Heartbeat.",
-        "En ambos nodos, `grep ^node /etc/ha.d/ha.cf` debe mostrar {first} y {second}, y la última línea de haresources"
-        " debe comenzar con {first}. Letra por letra: guiones, puntos, y sin dominio. Después detenga e inicie"
-        " Heartbeat.",
+        "En ambos nodos, `grep ^node /etc/ha.d/ha.cf` debe mostrar los dos nombres ({first}, {second}), y la última"
+        " línea de haresources debe comenzar con {first}. Letra por letra: guiones, puntos, y sin dominio. Después"
+        " detenga e inicie Heartbeat.",
     ),
 )
 solution = Text(
@@ -93,7 +93,7 @@ En ambos nodos
     grep ^node /etc/ha.d/ha.cf
     tail -n 1 /etc/ha.d/haresources
 
-Con un editor, escriba {first} o {second} donde no diga ninguno de los dos, y después en ambos
+Con un editor, escriba el nombre debido ({first}, {second}) donde no diga ninguno de los dos, y después en ambos
 
     /etc/init.d/heartbeat stop
     /etc/init.d/heartbeat start

@@ -379,7 +379,8 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         ("apache-stop",),
     ),
-    Claim("C6", Text("The master's own address then refuses", "La dirección propia del maestro rechaza entonces"),
+    Claim("C6", Text("The master's own address then refuses",
+                     "La dirección propia del maestro rechaza entonces la conexión"),
           _refused, faults=("apache-stop",)),
     Claim(
         "C7",

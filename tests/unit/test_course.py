@@ -144,6 +144,7 @@ def _seen(student: str = "ana", good: bool = True, runs: Any = None) -> Seen:
     line = f"{first} IPaddr2::{spec.network.vip}/24/eth0 apache2"
     lines = {first: [line], second: [line if good else line.replace(first, second, 1)]}
     facts: Facts = {"lines": lines, "settled": True, "owners": [first] if good else [first, second]}
+    facts["unread"] = {first: [], second: []}
     return Seen(spec, Variant(student), facts, runs or {}, {})
 
 
@@ -368,5 +369,20 @@ def test_a_name_that_is_none_is_refused(home: Path, name: str) -> None:
 def test_judgements_are_told_in_both_languages() -> None:
     """What every check of the model exercise says differs from English to Spanish only in words."""
     judged: list[Judged] = exercise(NAME).judge(_seen(good=False))
-    assert {one.verdict for one in judged} == {"fail"}
+    assert {one.check: one.verdict for one in judged} == {
+        "same-on-both": "fail",
+        "files-read": "pass",
+        "one-owner": "fail",
+    }
     assert all(one.expected.en != one.expected.es for one in judged)
+
+
+def test_files_that_heartbeat_has_not_read_are_not_done() -> None:
+    """A file that was mended after the daemon's start counts for nothing: the pair still runs with the old one."""
+    seen = _seen()
+    first, second = seen.spec.nodes
+    late = Seen(seen.spec, seen.variant, {**seen.facts, "unread": {first: [], second: ["/etc/ha.d/haresources"]}})
+    assert work.Examined(seen, work.judge(exercise(NAME), seen)).verdict == "pass"
+    judged = {one.check: one for one in work.judge(exercise(NAME), late)}
+    assert judged["files-read"].verdict == "fail"
+    assert "/etc/ha.d/haresources" in judged["files-read"].seen.en
