@@ -20,7 +20,8 @@ Facts = dict[str, Any]  # as JSON has them, so that they can be kept and judged 
 SETTLING_S = 15.0  # longest wait for a pair that a student has just restarted, before it counts as not settled
 # Process start times are known to a second, and an edit in the second of the start may have been read.
 UNREAD = f"""
-age=$(ps -o etimes= -p "$(cat /run/heartbeat.pid)") || exit 0
+exec 2>/dev/null
+age=$(ps -o etimes= -p "$(pgrep -o -x {commands.HEARTBEAT_PROCESS})") || exit 0
 for file in {commands.HA_CF} {commands.HARESOURCES} {commands.AUTHKEYS}; do
     [ "$(stat -c %Y $file)" -gt $(($(date +%s) - age + 1)) ] && echo $file
 done
