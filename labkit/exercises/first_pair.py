@@ -75,10 +75,12 @@ hints = (
         " una palabra secreta).",
     ),
     Text(
-        "If Heartbeat does not start: `grep ERROR /var/log/syslog | tail`. If it runs and {vip} is silent, wait: a"
+        "If Heartbeat does not start: `grep ERROR /var/log/syslog | tail`; what it says of `udpport setting must"
+        " precede` is harmless. If it runs and {vip} is silent, wait: a"
         " fresh pair waits for about ten seconds before it takes anything, and longer if the other node is not there.",
-        "Si Heartbeat no arranca: `grep ERROR /var/log/syslog | tail`. Si funciona y {vip} calla, espere: una pareja"
-        " recién iniciada espera unos diez segundos antes de tomar nada, y más si el otro nodo no está.",
+        "Si Heartbeat no arranca: `grep ERROR /var/log/syslog | tail`; lo que dice de `udpport setting must precede`"
+        " es inocuo. Si funciona y {vip} calla, espere: una pareja recién iniciada espera unos diez segundos antes de"
+        " tomar nada, y más si el otro nodo no está.",
     ),
 )
 solution = Text(
@@ -91,14 +93,15 @@ On both nodes:
     cd /etc/ha.d
     nano ha.cf
 
-so that its lines without `#` are, beside those that the sample has anyway:
+so that its lines without `#` are, beside those that the sample has anyway (one `ucast` line on each node):
 
     keepalive {keepalive}
     deadtime {deadtime}
     udpport 694
     bcast {nic}
     mcast {nic} 225.0.0.1 694 1 0
-    ucast {nic} {second_address}         on {first}; on {second}: {first_address}
+    ucast {nic} {second_address}    # this one on {first}
+    ucast {nic} {first_address}    # this one on {second}
     auto_failback on
     node {first}
     node {second}
@@ -109,7 +112,7 @@ Then, with a secret word of your own, the same on both nodes:
     echo 'auth 1' >> authkeys
     echo '1 sha1 aSecretWord' >> authkeys
     chmod 600 authkeys
-    nano /var/www/html/index.html
+    nano /var/www/html/index.html     # the heading at the top: {first_heading}, or {second_heading}
     /etc/init.d/heartbeat start
 
 The three files answer three questions: who is in the pair and how they hear each other (ha.cf), what moves together and
@@ -125,14 +128,15 @@ En ambos nodos:
     cd /etc/ha.d
     nano ha.cf
 
-de modo que sus líneas sin `#` sean, además de las que el ejemplo ya trae:
+de modo que sus líneas sin `#` sean, además de las que el ejemplo ya trae (una línea `ucast` en cada nodo):
 
     keepalive {keepalive}
     deadtime {deadtime}
     udpport 694
     bcast {nic}
     mcast {nic} 225.0.0.1 694 1 0
-    ucast {nic} {second_address}         en {first}; en {second}: {first_address}
+    ucast {nic} {second_address}    # esta en {first}
+    ucast {nic} {first_address}    # esta en {second}
     auto_failback on
     node {first}
     node {second}
@@ -143,7 +147,7 @@ Después, con una palabra secreta suya, la misma en ambos nodos:
     echo 'auth 1' >> authkeys
     echo '1 sha1 unaPalabraSecreta' >> authkeys
     chmod 600 authkeys
-    nano /var/www/html/index.html
+    nano /var/www/html/index.html     # el título de arriba: {first_heading}, o {second_heading}
     /etc/init.d/heartbeat start
 
 Los tres archivos responden tres preguntas: quiénes forman la pareja y cómo se oyen (ha.cf), qué se mueve junto y de
@@ -221,12 +225,16 @@ def _haresources(seen: Seen) -> Judged:
     first, second = (haresources.parse(text) for text in texts.values())
     right = found.state == "right" and first == second and first[0].node == seen.spec.preferred
     shown = same(" | ".join(f"{node}: {'; '.join(text.splitlines()) or '-'}" for node, text in texts.items()))
+    if found.state == "missing":
+        shown = found.detail
+    elif found.state != "right":
+        shown = listed([found.detail, shown], same("; "))
     line = Text("one line, the same on both nodes, for {first}", "una línea, igual en ambos nodos, para {first}")
     return Judged(
         "haresources",
         "pass" if right else "fail",
         line.filled(first=seen.spec.preferred),
-        shown if found.state == "right" else listed([found.detail, shown], same("; ")),
+        shown,
         same(commands.HARESOURCES),
     )
 
@@ -235,8 +243,14 @@ def _authkeys(seen: Seen) -> Judged:
     modes, kinds, alike = seen.facts["modes"], seen.facts["kinds"], seen.facts["alike"]
     private = all(mode is not None and not int(mode, 8) & 0o077 for mode in modes.values())
     nothing = Text("no method that Heartbeat would take", "ningún método que Heartbeat aceptaría")
+    missing = Text("no authkeys yet", "aún sin authkeys")
     shown = [
-        same("{node}: {kind}, {mode}").filled(node=node, kind=kinds[node] or nothing, mode=mode or "-")
+        same("{node}: {what}").filled(
+            node=node,
+            what=missing
+            if mode is None
+            else Text("{kind}, mode {mode}", "{kind}, modo {mode}").filled(kind=kinds[node] or nothing, mode=mode),
+        )
         for node, mode in modes.items()
     ]
     if all(kinds.values()) and not alike:

@@ -92,6 +92,8 @@ On {first} again, when {second} has the VIP:
     arping -c 3 -I {nic} {vip}
     tcpdump -nn -e -r /root/takeover.pcap
 
+Then write the three answers down on your own machine, as `labkit exercise answer before` and the address, and so on.
+
 An IP address has no place on a link; a MAC address has. Each client keeps for some time what it was last told, and
 would go on sending to the old owner. So the new owner announces itself to everybody, unasked: a gratuitous ARP. The
 resource script IPaddr2 runs `send_arp -i 200 -r 5` (see `/var/log/syslog`): five times, 200 ms apart, because a frame
@@ -113,6 +115,8 @@ Otra vez en {first}, cuando {second} tiene la IP virtual:
 
     arping -c 3 -I {nic} {vip}
     tcpdump -nn -e -r /root/takeover.pcap
+
+Después anote las tres respuestas en su propia máquina: `labkit exercise answer before` y la dirección, etcétera.
 
 Una dirección IP no tiene lugar en la red local; una dirección MAC sí. Cada cliente guarda por un tiempo lo último que
 le dijeron, y seguiría enviando al dueño anterior. Por eso el nuevo dueño se anuncia a todos sin que le pregunten: un
