@@ -5,8 +5,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from labkit.course import work
 from labkit.course.record import Record
@@ -104,16 +105,14 @@ def judge_again(record: Record, student: str) -> tuple[str, list[Remark]]:
         return "unknown", [Remark("inconsistent", name, str(error))]
     seen = replace(seen, variant=Variant(student))
     examined = work.Examined(seen, work.judge(one, seen))
+    said, owner = record.document.get("verdict"), record.document.get("student")
     remarks = []
-    if examined.verdict != record.document.get("verdict"):
-        said = record.document.get("verdict")
+    if examined.verdict != said:
         remarks.append(Remark("inconsistent", name, f"it says {said!r}, and judged again it is {examined.verdict!r}"))
     if wrong := _wrong_variant(seen.spec, seen.variant.spec(seen.spec, one.shape)):
         remarks.append(Remark("variant", name, wrong))
-    if record.document.get("student") != student:
-        remarks.append(
-            Remark("variant", name, f"the record is {record.document.get('student')!r}'s, not {student!r}'s")
-        )
+    if owner != student:
+        remarks.append(Remark("variant", name, f"the record is {owner!r}'s, not {student!r}'s"))
     for run, events in seen.runs.items():
         remarks += [Remark("inconsistent", name, f"trial {run!r}: {what}") for what in _odd_run(events, seen.spec)]
     return examined.verdict, remarks
@@ -133,7 +132,7 @@ def _wrong_variant(spec: Spec, own: Spec) -> str:
     return "; ".join(f"{what} {there[what]}, not {wanted[what]}" for what in there if there[what] != wanted[what])
 
 
-def _addresses(spec: Spec) -> list[Any]:
+def _addresses(spec: Spec) -> list[IPv4Address]:
     return [spec.network.vip, spec.network.client, *(node.address for node in spec.nodes.values())]
 
 

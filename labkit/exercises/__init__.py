@@ -22,6 +22,7 @@ from labkit.measure import result
 from labkit.spec import Spec
 
 __all__ = [
+    "NO_ANSWER",
     "Exercise",
     "Facts",
     "Judged",
@@ -35,6 +36,7 @@ __all__ = [
     "words",
 ]
 
+NO_ANSWER = Text("no answer yet", "aún sin respuesta")  # to a question of the task
 FOLDER = "LABKIT_EXERCISES"  # of the environment: where an author's own exercises lie
 
 
@@ -135,7 +137,7 @@ def attended(one: Exercise, pair: Pair) -> AbstractContextManager[None] | None:
     return context
 
 
-def words(spec: Spec, variant: Variant, name: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def words(spec: Spec, variant: Variant, name: str) -> dict[str, Any]:
     """What may stand in braces in an exercise's texts: the pair's names, addresses and times, and what the exercise
     plants, if it has a function `planted(spec, random)`.
 

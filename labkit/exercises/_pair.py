@@ -15,8 +15,10 @@ from labkit.exercises._variant import Variant
 from labkit.heartbeat import commands
 from labkit.judging import judge
 from labkit.store import RunFolder
+from labkit.timing import wait_until
 
 Facts = dict[str, Any]  # as JSON has them, so that they can be kept and judged again
+OWNING_S = 60.0  # longest wait for a pair that starts or moves to have its one owner
 SETTLING_S = 15.0  # longest wait for a pair that a student has just restarted, before it counts as not settled
 # Process start times are known to a second, and an edit in the second of the start may have been read.
 UNREAD = f"""
@@ -91,6 +93,10 @@ class Pair:
         none without a daemon."""
         told = self.ask(node, UNREAD).output
         return told.split()
+
+    def await_owner(self, node: str) -> None:
+        """Waits until this node alone answers for the VIP. Raises Unsettled if it does not come to that."""
+        wait_until(self.lab.owners, lambda owners: owners == [node], OWNING_S, f"{node} has the VIP", self.lab.tails)
 
     def settle(self, patience_s: float = SETTLING_S) -> bool:
         """Whether the nodes run, hear each other and move nothing, now or soon."""

@@ -1,6 +1,7 @@
 """Heartbeat's daemons, as several exercises treat them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from labkit.exercises import Judged
 from labkit.exercises._pair import Pair
@@ -12,8 +13,7 @@ def renew(pair: Pair) -> None:
     """Has both nodes read their files anew, and waits until they are at rest. Unlike `restart`, stop and start wait for
     nothing in between."""
     for verb in ("stop", "start"):
-        command = f"{commands.HEARTBEAT_INIT} {verb}"
-        pair.lab.each(lambda node, command=command: pair.ask(node, command))  # type: ignore[misc]
+        pair.lab.each(partial(pair.ask, script=f"{commands.HEARTBEAT_INIT} {verb}"))
     pair.settle(60)
 
 

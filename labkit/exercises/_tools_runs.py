@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labkit import history
 from labkit.errors import BadInput
-from labkit.exercises import Facts, Judged, Pair, Seen
+from labkit.exercises import NO_ANSWER, Facts, Judged, Pair, Seen
 from labkit.language import Text, same
 from labkit.store import HISTORY, RunFolder
 
@@ -15,7 +15,6 @@ FAULT = "node-kill"
 MEASURED = "measured"  # the name of the student's run among those that are kept
 NEAR_S, NEAR_SHARE = 0.02, 0.02  # how far an answer may be off: reports round
 SECONDS = re.compile(r"(?P<number>\d+(?:[.,]\d+)?)\s*(?P<unit>ms|s|)")
-NO_ANSWER = Text("no answer yet", "sin respuesta todavía")
 WRONG = {
     "none": Text("no run is named yet", "todavía no se ha nombrado ninguna ejecución"),
     "missing": Text("there is no such run; name its whole path", "no hay tal ejecución; dé su ruta completa"),

@@ -11,7 +11,6 @@ from labkit.heartbeat.times import parse_time, show_ms
 from labkit.language import Text, listed, same
 from labkit.plot import duration
 from labkit.spec import Spec
-from labkit.timing import wait_until
 
 name = "deadtime-for-a-target"
 order = 70
@@ -140,7 +139,7 @@ def configure(pair: Pair) -> None:
 
 
 def prepare(pair: Pair) -> None:
-    wait_until(pair.lab.owners, lambda owners: owners == [pair.first], 60, f"{pair.first} has the VIP", pair.lab.tails)
+    pair.await_owner(pair.first)
     pair.settle(60)
 
 

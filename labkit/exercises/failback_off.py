@@ -9,7 +9,6 @@ from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_runs
 from labkit.heartbeat import commands, hacf
 from labkit.history import Event
 from labkit.language import Text, listed, same
-from labkit.timing import wait_until
 
 name = "failback-off"
 order = 90
@@ -122,7 +121,7 @@ def configure(pair: Pair) -> None:
 
 
 def prepare(pair: Pair) -> None:
-    wait_until(pair.lab.owners, lambda owners: owners == [pair.first], 60, f"{pair.first} has the VIP", pair.lab.tails)
+    pair.await_owner(pair.first)
     pair.settle(60)
 
 

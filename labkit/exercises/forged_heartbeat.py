@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from labkit.engine import Placed
 from labkit.errors import BadInput, Unsettled
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _forger, _tools_daemon
+from labkit.exercises import NO_ANSWER, Facts, Judged, Pair, Seen, Shape, _forger, _tools_daemon
 from labkit.heartbeat import authkeys, commands
 from labkit.language import Text, listed, same
 from labkit.timing import MS, now_ns, pause_until, wait_until
@@ -263,7 +263,7 @@ def judge(seen: Seen) -> list[Judged]:
                 "what a node takes a dead peer for that somebody speaks for",
                 "en qué estado cree un nodo que está un muerto por el que alguien habla",
             ),
-            same(answer) if answer else Text("no answer yet", "aún sin respuesta"),
+            same(answer) if answer else NO_ANSWER,
             Text("steps 2 and 3 of the task", "pasos 2 y 3 de la tarea"),
         ),
         Judged(

@@ -2,10 +2,9 @@
 
 import re
 
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape, _tools_runs
+from labkit.exercises import NO_ANSWER, Facts, Judged, Pair, Seen, Shape, _tools_runs
 from labkit.heartbeat import commands
 from labkit.language import Text, same
-from labkit.timing import wait_until
 
 name = "measure-a-failover"
 order = 60
@@ -130,7 +129,7 @@ def configure(pair: Pair) -> None:
 
 
 def prepare(pair: Pair) -> None:
-    wait_until(pair.lab.owners, lambda owners: owners == [pair.first], 60, f"{pair.first} has the VIP", pair.lab.tails)
+    pair.await_owner(pair.first)
     pair.settle(60)
 
 
@@ -150,7 +149,7 @@ def _setting(seen: Seen) -> Judged:
         "setting",
         "pass" if set(SETTINGS.findall(given.lower())) == {"deadtime"} else "fail",
         Text("the setting of ha.cf that the detection follows", "el ajuste de ha.cf al que sigue la detección"),
-        same(given) if given else _tools_runs.NO_ANSWER,
+        same(given) if given else NO_ANSWER,
         same(commands.HA_CF),
     )
 

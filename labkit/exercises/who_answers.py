@@ -8,7 +8,7 @@ from typing import Any
 
 from labkit.checks import Verdict
 from labkit.errors import BadInput
-from labkit.exercises import Facts, Judged, Pair, Seen, Shape
+from labkit.exercises import NO_ANSWER, Facts, Judged, Pair, Seen, Shape
 from labkit.heartbeat import commands, markers
 from labkit.language import Text, same
 from labkit.timing import SECOND, wait_until
@@ -153,7 +153,7 @@ def configure(pair: Pair) -> None:
 
 
 def prepare(pair: Pair) -> None:
-    wait_until(pair.lab.owners, lambda owners: owners == [pair.first], 60, f"{pair.first} has the VIP", pair.lab.tails)
+    pair.await_owner(pair.first)
 
 
 def look(pair: Pair) -> Facts:
@@ -282,7 +282,6 @@ def _verdict(right: bool) -> Verdict:
     return "pass" if right else "fail"
 
 
-NO_ANSWER = Text("no answer yet", "sin respuesta todavía")
 TROUBLES = {
     "missing": Text("there is no {file} on {node}", "no hay {file} en {node}"),
     "too large": Text("{file} is too large; record ARP alone", "{file} es demasiado grande; grabe solo ARP"),
@@ -302,9 +301,7 @@ def solve(pair: Pair) -> None:
         lambda: pair.ask(pair.first, f"test -s {CAPTURE}").exit_code, lambda code: code == 0, 10, "tcpdump listens"
     )
     pair.sh(pair.first, f"{commands.HB_STANDBY} all")
-    wait_until(
-        pair.lab.owners, lambda owners: owners == [pair.second], 30, f"{pair.second} has the VIP", pair.lab.tails
-    )
+    pair.await_owner(pair.second)
     wait_until(
         lambda: pair.ask(pair.second, "pgrep -f '[s]end_arp '").output,
         lambda told: not told,

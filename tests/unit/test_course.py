@@ -155,7 +155,8 @@ def test_what_cannot_be_looked_at_is_unknown() -> None:
         raise LabkitError("the node is gone\nand more")
 
     spec = Variant().spec(Spec(), Shape())
-    pair = Pair(_Lab(spec), Variant())  # type: ignore[arg-type]  # nothing else of a lab is asked for
+    lab: Any = _Lab(spec)  # nothing else of a lab is asked for
+    pair = Pair(lab, Variant())
     examined = work.examine(_Altered(exercise(NAME), look=broken), pair)
     assert (examined.verdict, examined.judged[0].seen.en) == ("unknown", "the node is gone")
     crashed = work.judge(exercise(NAME), Seen(spec, Variant(), {"lines": None}))
