@@ -20,6 +20,7 @@ import labkit
 from labkit.course.desk import Desk, now
 from labkit.course.record import RECORD, Record, all_records
 from labkit.errors import BadInput, NotAvailable
+from labkit.language import Said, Text
 from labkit.store import RunFolder
 
 FORMAT = 1
@@ -49,9 +50,17 @@ def write(desk: Desk, path: Path) -> Path:
     where it cannot be written."""
     records = all_records(desk)
     if not records:
-        raise BadInput("nothing was checked yet; `labkit exercise check` on an exercise makes a record to submit")
+        nothing = Text(
+            "nothing was checked yet; `labkit exercise check` on an exercise makes a record to submit",
+            "aún no se comprobó nada; `labkit exercise check` en un ejercicio deja algo que entregar",
+        )
+        raise Said(nothing)
     if not desk.student:
-        raise BadInput("a submission needs a student's id; name it with --student")
+        nobody = Text(
+            "a submission needs a student's id; name it with --student",
+            "una entrega necesita el identificador del estudiante; indíquelo con --student",
+        )
+        raise Said(nobody)
     key = _key(desk)
     members: dict[str, bytes] = {}
     for record in records:

@@ -13,11 +13,10 @@ from typing import Any, Protocol
 
 from labkit import plugins
 from labkit.checks import Verdict
-from labkit.errors import BadInput
 from labkit.exercises._pair import Facts, Pair
 from labkit.exercises._variant import Shape, Variant
 from labkit.history import Event
-from labkit.language import Text
+from labkit.language import Said, Text
 from labkit.measure import result
 from labkit.spec import Spec
 
@@ -125,7 +124,10 @@ def exercise(name: str) -> Exercise:
     """Raises BadInput, with the valid names, for no such exercise."""
     found = all_exercises()
     if name not in found:
-        raise BadInput(f"there is no exercise {name!r}; use one of: {', '.join(found)}")
+        no_such = Text(
+            "there is no exercise {name!r}; use one of: {all}", "no hay ejercicio {name!r}; use uno de: {all}"
+        )
+        raise Said(no_such.filled(name=name, all=", ".join(found)))
     return found[name]
 
 

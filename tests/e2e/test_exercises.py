@@ -55,6 +55,10 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
     hint = run_cli("exercise", "hint", "--json", "--lang", "en")
     assert json.loads(hint.stdout) == {"hints": ["Does it run? `pgrep -a apache2`"], "left": 0}
 
+    solution = run_cli("exercise", "solution")
+    assert "Estaba detenido" in solution.stdout, "the language of the start is kept"
+    assert "no pregunta por 'owner'" in complaint(run_cli("exercise", "answer", "owner", "x"), 3)
+
     lab = lifecycle.require(engine, lab_name)
     _, second = lab.nodes
     watching = Running("exercise", "watch", "--lang", "en")
@@ -94,6 +98,9 @@ def test_from_the_task_to_the_grade(engine: Engine, lab_name: str, desk: Path) -
 
     assert run_cli("down", "--name", lab_name).exit_code == 0
     assert "ya no existe" in complaint(run_cli("exercise", "check"), 3)
+    following = run_cli("exercise", "next", "--name", lab_name, "--json")
+    assert following.document["exercise"] == "first-pair", following.stderr
+    assert run_cli("exercise", "check").exit_code == 1
 
 
 def _edit(path: Path, member: str, old: bytes, new: bytes) -> None:
