@@ -134,7 +134,8 @@ def require(engine: Engine, name: str) -> Lab:
 
 def resume(lab: Lab) -> None:
     """Starts what of a lab has stopped, as after a reboot of the engine's host, with all that is on its nodes."""
-    network.restore_links(lab.engine, lab.client.image, lab.name)
+    if not any(part.state() in ("running", "paused") for part in (*lab.nodes.values(), lab.client, lab.gateway)):
+        network.restore(lab.engine, lab.client.image, lab.name)
     for part in (lab.client, lab.gateway):
         part.start()
     for name in lab.nodes:

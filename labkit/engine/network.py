@@ -50,13 +50,29 @@ def make_links(engine: Engine, image: str, lab: str, which: str = "") -> str:
     return bridge
 
 
-def restore_links(engine: Engine, image: str, lab: str) -> None:
-    """Makes the bridges under a lab's networks again, which do not outlive a reboot of the engine's host."""
-    with translated("listing the engine's networks"):
+def restore(engine: Engine, image: str, lab: str) -> None:
+    """Makes a lab's bridges and the networks over them again, with every container at its address. None may run.
+
+    The bridges do not outlive a reboot of the engine's host, and an engine that starts without them forgets its half of
+    the networks: it lists them, and can join nobody to them.
+    """
+    with translated("making the networks again"):
         networks = engine.client.networks.list(filters=engine.filters(lab))
-    for parent in sorted({(one.attrs["Options"] or {}).get("parent", "") for one in networks}):
-        if parent.startswith(PREFIX):
+        containers = engine.client.containers.list(all=True, filters=engine.filters(lab))
+        for one in networks:
+            parent = (one.attrs["Options"] or {}).get("parent", "")
+            if not parent.startswith(PREFIX):
+                continue
+            joined = {each: each.attrs["NetworkSettings"]["Networks"].get(one.name) for each in containers}
+            addresses = {each: there["IPAMConfig"]["IPv4Address"] for each, there in joined.items() if there}
+            for each in addresses:
+                one.disconnect(each, force=True)
+            one.remove()
             _lay(engine, image, lab, parent)
+            subnet = ipaddress.IPv4Network(one.attrs["IPAM"]["Config"][0]["Subnet"])
+            again = make_network(engine, lab, str(one.name), subnet, parent)
+            for each, address in addresses.items():
+                again.connect(each, ipv4_address=address)
 
 
 def _lay(engine: Engine, image: str, lab: str, bridge: str) -> None:
