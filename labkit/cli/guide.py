@@ -29,7 +29,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import markup, print_status
+from labkit.cli.show import markup, status_in_words
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
@@ -131,7 +131,7 @@ def guide(
             shown.step(f"{PROFILE[of].within(language)}: {text.within(language)}")
 
         def new_album(lab: Lab) -> Album:
-            return Album(lab, folder, browser, language, print_status)
+            return Album(lab, folder, browser, language, status_in_words)
 
         at_once = not step and options.auto_subnet and options.auto_ports
         audited = audits.audit(engine, specs, options, at_once, folder, after, heard, new_album if figures else None)

@@ -33,7 +33,7 @@ from labkit.cli.common import (
     read_spec,
     worst,
 )
-from labkit.cli.show import findings, in_language, markup, print_status, status_document
+from labkit.cli.show import findings, in_language, markup, status_document, status_in_words
 from labkit.cluster import access, lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
@@ -140,12 +140,14 @@ def up(
     engine = Engine.connect()
     with progress(as_json) as shown, lock.held(spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
-    if as_json:
-        answer(status_document(start.lab) | {"milestones_ms": start.milestones_ms})
+        # looked at before the next command may remove it
+        found = status_document(start.lab) if as_json else status_in_words(start.lab, choose(None, os.environ))
+    if isinstance(found, dict):
+        answer(found | {"milestones_ms": start.milestones_ms})
         return
     for milestone, ms in start.milestones_ms.items():
         out.print(f"{milestone} after {ms / 1000:.1f} s")
-    print_status(start.lab, out, choose(None, os.environ))
+    out.print(found)
 
 
 def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
@@ -158,7 +160,7 @@ def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = 
     if as_json:
         answer(status_document(lab))
     else:
-        print_status(lab, out, language)
+        out.print(status_in_words(lab, language))
 
 
 def check(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -172,7 +172,7 @@ def status_document(lab: Lab) -> dict[str, Any]:
     }
 
 
-def print_status(lab: Lab, console: Console, language: Language) -> None:
+def status_in_words(lab: Lab, language: Language) -> Group:
     """The pair as it is, for people."""
     table = Table(box=None, pad_edge=False)
     for column in COLUMNS:
@@ -181,17 +181,16 @@ def print_status(lab: Lab, console: Console, language: Language) -> None:
     for name, status in lab.statuses().items():
         state = in_words(status).within(language)
         table.add_row(name, str(lab.spec.nodes[name].address), cpus, f"{lab.spec.limits.memory_mib} MiB", state)
-    console.print(table)
     there = lab.owners()
     owners = listed([same(owner) for owner in there], AND) if there else NOBODY
     vip = Text("VIP {vip}: {owners}", "IP virtual {vip}: {owners}")
-    console.print(vip.filled(vip=lab.vip, owners=owners).within(language))
-    console.print(_conditions_of(lab).within(language))
+    lines = [vip.filled(vip=lab.vip, owners=owners).within(language), _conditions_of(lab).within(language)]
     ports = lab.gateway.published()
     pages = (("vip_http", VIP_PAGE.within(language)), *zip(("first_http", "second_http"), lab.nodes, strict=True))
     for port, what in pages:
-        console.print(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
-    console.print(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
+        lines.append(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
+    lines.append(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
+    return Group(table, *lines)
 
 
 def _conditions_of(lab: Lab) -> Text:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.text import Text as Line
 
 from labkit.cluster import Lab
@@ -34,7 +34,7 @@ SHOOT = "/usr/lib/labkit/shoot"
 SIZE = "900x440"  # of the browser's window, in pixels
 SHM = "256m"  # Chromium has its pictures in /dev/shm, and the engine's usual 64 MiB are too few for that
 
-PrintStatus = Callable[[Lab, Console, Language], None]
+InWords = Callable[[Lab, Language], RenderableType]
 
 WORDS: Mapping[str, Text] = {
     "title": Text("The guide's figures, from the lab", "Las figuras de la guía, desde el laboratorio"),
@@ -71,15 +71,13 @@ class Drawn:
 class Album:
     """The counterparts from one pair, step by step."""
 
-    def __init__(
-        self, lab: Lab, folder: RunFolder, browser: str, language: Language, print_status: PrintStatus
-    ) -> None:
+    def __init__(self, lab: Lab, folder: RunFolder, browser: str, language: Language, in_words: InWords) -> None:
         self.drawn: list[Drawn] = []
         self._lab = lab
         self._folder = folder
         self._browser = browser
         self._language = language
-        self._print_status = print_status
+        self._in_words = in_words
 
     def add(self, step: Step, typed: Sequence[Typed]) -> None:
         """Makes the figures of a step that has just been done. One that cannot be made is kept with its trouble."""
@@ -100,7 +98,7 @@ class Album:
         window = scene.window(COLUMNS)
         language = "" if self._language == "en" else f" --lang {self._language}"
         window.print(f"$ [bold]{STATUS} --name {self._lab.name}{language}[/bold]")
-        self._print_status(self._lab, window, self._language)
+        window.print(self._in_words(self._lab, self._language))
         return scene.picture(window, f"{figure.id}: {STATUS}")
 
     def _photographs(self, figures: Sequence[Figure]) -> list[Drawn]:

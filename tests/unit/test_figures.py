@@ -125,7 +125,7 @@ class OneShot:
 def album(tmp_path: Path, engine: OneShot) -> Album:
     client = SimpleNamespace(sdk=SimpleNamespace(id="c1"))
     lab = SimpleNamespace(name="one", spec=Spec(), engine=engine, client=client)
-    return Album(cast(Lab, lab), RunFolder(tmp_path), "browser:1", "en", lambda lab, console, _: console.print("two"))
+    return Album(cast(Lab, lab), RunFolder(tmp_path), "browser:1", "en", lambda lab, _: "two")
 
 
 def test_an_album_keeps_a_figure_for_each_number(tmp_path: Path) -> None:
