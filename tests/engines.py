@@ -1,5 +1,5 @@
-"""A second Docker engine, in a network namespace of its own: another host as far as an engine can tell, whose 127.0.0.1,
-links and firewall are not this host's. It takes root, and the engine's own programs."""
+"""A second Docker engine, in a network namespace of its own: another host as far as an engine can tell, whose
+127.0.0.1, links and firewall are not this host's. It takes root, and the engine's own programs."""
 
 import os
 import secrets
@@ -25,7 +25,10 @@ def can_run() -> bool:
 
 
 class SecondEngine:
-    """dockerd with everything of its own under one folder. url: what DOCKER_HOST has to be; netns: its namespace's name."""
+    """dockerd with everything of its own under one folder.
+
+    url: what DOCKER_HOST has to be; netns: the name of its namespace.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
