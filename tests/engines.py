@@ -124,7 +124,7 @@ def _copy_images(source: Engine, to: SecondEngine) -> None:
         for image in source.client.images.list("labkit/*"):
             for tag in image.tags:
                 if "/browser:" not in tag:  # big, and no test needs it there
-                    client.images.load(image.save(named=tag))
+                    client.images.load(image.save(named=tag))  # type: ignore[arg-type] # the stubs know no stream
 
 
 def _mounts(folder: Path) -> list[str]:
