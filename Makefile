@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+.PHONY: help lab test unit lint types docker-test e2e exercises bench soak fuzz compare-heartbeat audit sbom images wheel docs lock \
 	clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
@@ -50,6 +50,9 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+soak: engine ## N failovers (200) of FAULT (node-kill) on one pair: does anything grow or drift
+	$(BIN)/python scripts/soak.py $(or $(N),200) $(or $(FAULT),node-kill)
 
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]

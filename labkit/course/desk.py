@@ -3,13 +3,14 @@
 The desk outlives labs and reboots. What a check found is kept beside it, see record.
 """
 
-import json
 import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
 
 from labkit.errors import BadInput, NotAvailable
 from labkit.language import Said, Text
@@ -36,6 +37,16 @@ class Attempt:
     answers: dict[str, str] = field(default_factory=dict)
 
 
+class _Kept(BaseModel):
+    """desk.json."""
+
+    student: str
+    language: Literal["", "en", "es"]
+    attempt: Attempt | None
+    passed: dict[str, str]
+    hints: dict[str, int]
+
+
 @dataclass
 class Desk:
     """student: an id, or empty. language: that the student began in, or empty. attempt: what is being worked on.
@@ -54,13 +65,17 @@ class Desk:
         folder = data_dir() / "exercises"
         path = folder / "desk.json"
         try:
-            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            attempt = kept["attempt"] and Attempt(**kept["attempt"])
-            return cls(folder, kept["student"], kept["language"], attempt, kept["passed"], kept["hints"])
+            kept = _Kept.model_validate_json(path.read_bytes(), strict=True)
         except FileNotFoundError:
             return cls(folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path} cannot be read ({error}); remove it to begin anew") from error
+        except ValidationError as error:
+            what = error.errors()[0]
+            where = ".".join(map(str, what["loc"]))
+            reason = f"{where}: {what['msg']}" if where else what["msg"]
+            raise BadInput(f"{path} cannot be read ({reason}); remove it to begin anew") from error
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); remove it to begin anew") from error
+        return cls(folder, **dict(kept))
 
     def save(self) -> None:
         """Raises NotAvailable where it cannot be written."""

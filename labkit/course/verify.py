@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.cluster import lifecycle
+from labkit.cluster import lifecycle, lock
 from labkit.course import work
 from labkit.engine import Engine
 from labkit.errors import LabkitError, NotAvailable
@@ -39,26 +40,28 @@ def verify_all(
 ) -> list[Verified]:
     """Verifies exercises, several at a time, each on a pair of its own called NAME-ORDER, as in `verify-20`.
 
-    If one cannot be verified at all, or the user interrupts, the others end too, and no pair stays.
+    If one cannot be verified at all, or the user interrupts, the others end too, and no pair stays. Other commands
+    leave the pairs alone meanwhile.
     """
 
     def one(exercise: Exercise) -> Verified:
         return verify(engine, exercise, variant, _called(base, exercise), root, shown)
 
-    pool = ThreadPoolExecutor(parallel)
-    going = [pool.submit(one, exercise) for exercise in exercises]
-    try:
-        wait(going, return_when=FIRST_EXCEPTION)
-        return [each.result() for each in going]
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        while not all(each.done() for each in going):  # those at work end as soon as they miss their pair
-            for exercise in exercises:
-                lifecycle.remove(engine, _called(base, exercise).name, Silent())
-            wait(going, 1)
-        raise
-    finally:
-        pool.shutdown()
+    with ExitStack() as stack:
+        for exercise in exercises:
+            stack.enter_context(lock.held(_called(base, exercise).name, shown))
+        pool = stack.enter_context(ThreadPoolExecutor(parallel))
+        going = [pool.submit(one, exercise) for exercise in exercises]
+        try:
+            wait(going, return_when=FIRST_EXCEPTION)
+            return [each.result() for each in going]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(each.done() for each in going):  # those at work end as soon as they miss their pair
+                for exercise in exercises:
+                    lifecycle.remove(engine, _called(base, exercise).name, Silent())
+                wait(going, 1)
+            raise
 
 
 def _called(base: Spec, exercise: Exercise) -> Spec:

@@ -121,11 +121,26 @@ def test_a_desk_is_one_students(home: Path) -> None:
         desk.belong_to("eva")
 
 
-def test_a_damaged_desk_says_which_file(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hints": {"first-pair": "two"}}, r"\(hints\.first-pair: .*integer"),
+        ({"attempt": {"exercise": 7, "lab": "x", "platform": "debian-12"}}, r"\(attempt\.exercise: .*string"),
+        ({"attempt": []}, r"\(attempt: "),
+        ({"language": "fr"}, r"\(language: .*'en'"),
+        ({"passed": None}, r"\(passed: "),
+    ],
+)
+def test_a_damaged_desk_says_which_file_and_where(home: Path, change: dict[str, Any], said: str) -> None:
+    """Whatever stands in it: no JSON, a value of another kind, or one that is none."""
     desk = Desk.open()
     desk.save()
-    (desk.folder / "desk.json").write_text("{")
-    with pytest.raises(BadInput, match=r"desk\.json cannot be read"):
+    path = desk.folder / "desk.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadInput, match=rf"desk\.json cannot be read {said}.*; remove it to begin anew"):
+        Desk.open()
+    path.write_text("{")
+    with pytest.raises(BadInput, match=r"desk\.json cannot be read \(.*JSON"):
         Desk.open()
 
 
