@@ -23,6 +23,7 @@ from labkit.cli.common import (
     Printed,
     RunsOption,
     answer,
+    completed,
     leave,
     out,
     progress,
@@ -51,7 +52,14 @@ app = typer.Typer(
     "Example: labkit exercise start first-pair",
 )
 
-ExerciseArgument = Annotated[str, typer.Argument(metavar="NAME", help="An exercise; `labkit exercise list` has them.")]
+ExerciseArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="An exercise; `labkit exercise list` has them.",
+        autocompletion=completed(all_exercises),
+    ),
+]
 StudentOption = Annotated[
     str | None, typer.Option("--student", help="Your id in the class: names, addresses and faults are your own.")
 ]

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from labkit.cli import exercises
-from labkit.cli.common import RUNS, JsonOption, PlatformOption, RunsOption, answer, err, leave, out, progress
+from labkit.cli.common import RUNS, JsonOption, PlatformOption, RunsOption, answer, completed, err, leave, out, progress
 from labkit.cli.show import markup
 from labkit.course import author, grading
 from labkit.course.verify import verify_all
@@ -21,7 +21,10 @@ from labkit.timing import SECOND, now_ns
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Exercises to prove.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Exercises to prove.", autocompletion=completed(all_exercises)),
+    ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=16, help="So many pairs at once.")] = 2,
     student: Annotated[str, typer.Option("--student", help="Whose variant.")] = "",

@@ -10,14 +10,17 @@ from labkit.engine import Engine
 from labkit.errors import LabkitError
 from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
+from tests.e2e.walk import Walk
+from tests.engines import can_run
 
 HERE = Path(__file__).parent
-LAST = ("test_campaigns.py", "test_catalogue.py")
+PAGES, CATALOGUE = "test_pages.py", "test_catalogue.py"
+LAST = ("test_campaigns.py", PAGES, CATALOGUE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in this folder; pytest hands over everything that it collected. The catalogue's tests come last,
-    for its runs go on beside all others; before them those that run several pairs at once."""
+    """Marks what lies in this folder; pytest hands over everything that it collected. The tests of what goes on beside
+    all others come last, the pages' and the catalogue's; before them those that run several pairs at once."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -76,8 +79,20 @@ def catalogue(
     engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Catalogue]:
     """A trial of each fault that a selected test asks for, by its parameter `fault`; begun before the first test."""
-    tests = [item for item in request.session.items if item.path.name == LAST[-1]]
+    tests = [item for item in request.session.items if item.path.name == CATALOGUE]
     asked = [test.callspec.params for test in tests if isinstance(test, pytest.Function) and hasattr(test, "callspec")]
     wanted = dict.fromkeys(str(parameters["fault"]) for parameters in asked)
     with Catalogue(engine, wanted, tmp_path_factory.mktemp("catalogue")) as runs:
         yield runs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def walk(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Walk | None]:
+    """The pages' commands, typed one after the other, begun before the first test if they are asked for."""
+    if not any(item.path.name == PAGES and can_run() for item in request.session.items):
+        yield None
+        return
+    with Walk(engine, tmp_path_factory.mktemp("walk")) as walking:
+        yield walking
