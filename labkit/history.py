@@ -20,6 +20,7 @@ from typing_extensions import Self
 from labkit.errors import BadInput, NotAvailable
 
 Event = dict[str, Any]
+_LINE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _Fields = Mapping[str, type | tuple[type, ...]]
 _NUMBER = (int, float)
@@ -66,7 +67,7 @@ class History:
         """
         if wrong := _wrong(event):
             raise BadInput(f"{self.path}: {wrong}: {event!r}")
-        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        line = _LINE.encode(event) + "\n"
         with self._lock:
             try:
                 self._file.write(line)

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from labkit import history, runner
+from labkit.campaign.turns import Turns
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images, network
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
-from labkit.runner import Scenario, Watch
+from labkit.runner import Alone, Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import CAPTURE, RunFolder
 from labkit.wire import wire_events
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 PARTS = "pairs"
 REMOVE_EVERY_S = 1.0
+STARTED_PER_CPU = 2  # pairs that come up at the same time
 
 
 class Pairs:
@@ -36,7 +38,7 @@ class Pairs:
     def __init__(self, engine: Engine, spec: Spec, count: int, progress: Progress, mirror: str = "") -> None:
         """Raises BadInput if a lab cannot have such a name."""
         self._engine = engine
-        self._options = lifecycle.Options(staged=False, auto_ports=True, auto_subnet=True, mirror=mirror)
+        self._options = lifecycle.Options(staged=False, watched=False, auto_ports=True, auto_subnet=True, mirror=mirror)
         self._progress = progress
         self._held = ExitStack()
         self.names = [spec.with_options(name=f"{spec.name}-p{number}").name for number in range(1, count + 1)]
@@ -71,10 +73,12 @@ class Pairs:
             spec.with_options(name=name).on_subnet(subnet) for name, subnet in zip(self.names, subnets, strict=False)
         ]
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
+        turns = Turns(self._engine.facts.cpus) if pairs > 1 else Alone()
         shares = [replace(scenario, pair=number, pairs=pairs) for number in range(1, pairs + 1)]
         try:
-            labs = self._together(self._up, specs)  # all before the first trial, which starting others would disturb
-            self._together(partial(runner.run, watch=watch, disposable=True), labs, shares, parts)
+            # all before the first trial, which starting others would disturb
+            labs = self._together(self._up, specs, at_once=STARTED_PER_CPU * self._engine.facts.cpus)
+            self._together(partial(runner.run, watch=watch, disposable=True, turns=turns), labs, shares, parts)
         except BaseException:
             self.remove()
             raise
@@ -85,10 +89,10 @@ class Pairs:
     def _up(self, spec: Spec) -> Lab:
         return lifecycle.up(self._engine, spec, self._options, _Passing(self._progress, spec.name)).lab
 
-    def _together(self, work: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
+    def _together(self, work: Callable[..., T], *arguments: Sequence[Any], at_once: int | None = None) -> list[T]:
         """What the work returns for each pair's arguments, done in threads. Raises what the first that failed raised,
         when all have ended."""
-        with ThreadPoolExecutor(len(arguments[0])) as pool:
+        with ThreadPoolExecutor(at_once or len(arguments[0])) as pool:
             running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
             try:
                 wait(running)

@@ -182,8 +182,9 @@ class Container:
                 for line in lines:
                     yield line.decode("utf-8", "replace")
 
-    def talk(self, *command: str, heard: Callable[[str], None]) -> "Process":
-        """Starts a command whose lines go to `heard` (on a thread of its own) and which takes lines from send()."""
+    def talk(self, *command: str, heard: Callable[[list[str]], None]) -> "Process":
+        """Starts a command whose lines go to `heard` (on a thread of its own; those that came together, together) and
+        which takes lines from send()."""
         with translated(f"starting {command[0]} in {self.name}"):
             _, stream = self._exec(*command, stdin=True)
         return Process(stream, heard, f"{command[0]} in {self.name}")
@@ -213,7 +214,7 @@ def _pieces(stream: Any) -> Iterator[tuple[int, bytes]]:
 class Process:
     """A running command that one talks with, line by line."""
 
-    def __init__(self, stream: Any, heard: Callable[[str], None], name: str) -> None:
+    def __init__(self, stream: Any, heard: Callable[[list[str]], None], name: str) -> None:
         self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._heard = heard
@@ -230,8 +231,7 @@ class Process:
                     self.errors += piece.decode("utf-8", "replace")
                     continue
                 *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    self._heard(line.decode("utf-8", "replace"))
+                self._heard([line.decode("utf-8", "replace") for line in lines])
         except (OSError, ValueError) as error:
             self.errors += f"the connection to it broke: {error}"
 
