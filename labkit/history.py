@@ -36,6 +36,8 @@ KINDS: Mapping[str, _Fields] = {
     "fault": {"trial": int, "stage": str, "fault": str, "node": str, "before_ns": int, "after_ns": int},
     "log": {**_IN_TRIAL, "node": str, "text": str},
     "wire": {**_IN_TRIAL, "kind": str, "mac": str},
+    "cpu": {**_IN_TRIAL, "idle_ms": int, "steal_ms": int, "all_ms": int},
+    "throttled": {**_IN_TRIAL, "node": str, "throttled_us": int},
     "clock": {**_IN_TRIAL, "wall_ns": int},
     "interrupted": {**_IN_TRIAL, "reason": str},
 }

@@ -166,8 +166,10 @@ class _Run:
                 assert active is not None
                 pause_until(now_ns() + int(lab.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
                 self.note({"event": "armed", "t_ns": agent.now_ns()})
+                self.note_throttling(agent)
                 with self.struck(active, measuring) as bracket:
                     self.await_outcome(agent, bracket)
+                    self.note_throttling(agent)
                 agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
                 self.grown_up(f"trial-{number}", agent, followers)
                 self.note({"event": "trial-end", "t_ns": agent.now_ns()})
@@ -238,6 +240,11 @@ class _Run:
             until_ns = bracket.after_ns + int((deadtime_s + STAY_MARGIN_S) * SECOND)
             agent.wait(lambda seen: seen.latest_ns >= until_ns, deadtime_s + 2 * STAY_MARGIN_S, "the watch is over")
 
+    def note_throttling(self, agent: Agent) -> None:
+        """For how long each node that runs has waited because it had used up the CPU time that it is allowed."""
+        for name, told_us in self.lab.throttled_us().items():
+            self.note({"event": "throttled", "t_ns": agent.latest_ns(), "node": name, "throttled_us": told_us})
+
     def note_fault(self, stage: str, node: str, bracket: Bracket) -> None:
         event = {"event": "fault", "stage": stage, "fault": self.scenario.fault.name, "node": node}
         self.note({**event, **bracket._asdict()})
@@ -259,6 +266,7 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "expects_move": expected.moves,
         "expects_dual_owner": expected.dual_owner,
         "both_alive": expected.both_alive,
+        "takes_cpu": expected.takes_cpu,
         "why": expected.why,
         "trials": len(scenario.numbers),
         "seed": scenario.seed,

@@ -262,6 +262,22 @@ class Lab:
         node = next(iter(self.nodes.values()))
         return {"node": node.image, "client": self.client.image}
 
+    def throttled_us(self) -> dict[str, int]:
+        """Node -> for how long it has been kept from the CPU by its container's limit, since it was started."""
+        told = zip(self.nodes, self.each(lambda name: self.nodes[name].usage()), strict=True)
+        return {name: usage.throttled_us for name, usage in told if usage is not None}
+
+    def usage(self) -> tuple[int, float]:
+        """What its containers have used of the CPU, in ns, and use of the memory, in MiB."""
+        parts = (*self.nodes.values(), self.client, self.gateway)
+        used = [usage for part in parts if (usage := part.usage()) is not None]
+        return sum(one.cpu_ns for one in used), sum(one.memory_mib for one in used)
+
+    def free_mib(self) -> float:
+        """Memory that the engine's host can still give away."""
+        told = self.client.must("grep", "MemAvailable", "/proc/meminfo")
+        return int(told.split()[1]) / 1024
+
     def packages(self) -> dict[str, str]:
         """Package -> version, of those that matter for a result."""
         node = self.nodes[self.spec.preferred]

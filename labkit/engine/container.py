@@ -25,6 +25,14 @@ class Done(NamedTuple):
     output: str
 
 
+class Usage(NamedTuple):
+    """CPU time that was used, for how long it was held back by the container's limit, and memory that is in use."""
+
+    cpu_ns: int
+    throttled_us: int
+    memory_mib: float
+
+
 class Placed(NamedTuple):
     """A file to put into a container: absolute path, content, permission bits. It will belong to root."""
 
@@ -101,6 +109,20 @@ class Container:
     def unpause(self) -> None:
         with translated(f"unpausing {self.name}"):
             self.sdk.unpause()
+
+    def usage(self) -> Usage | None:
+        """What it has used; None if it does not run."""
+        assert self.sdk.client is not None
+        with translated(f"asking what {self.name} has used"):
+            told = self.sdk.client.api.stats(str(self.sdk.id), stream=False, one_shot=True)
+        cpu, memory = told["cpu_stats"], told["memory_stats"]
+        if "usage" not in memory:
+            return None
+        return Usage(
+            cpu["cpu_usage"]["total_usage"],
+            cpu["throttling_data"]["throttled_time"] // 1000,
+            memory["usage"] / 2**20,
+        )
 
     def limit_cpus(self, cpu_period: int, cpu_quota: int) -> None:
         """How much of the CPU it gets from now on: so many us in each period of so many us."""
