@@ -4,7 +4,7 @@
 .NOTPARALLEL:
 .PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
 	clean distclean venv engine compose
-.PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
+.PHONY: benchmark-pairs catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
 SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
@@ -50,6 +50,9 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+benchmark-pairs: engine ## do several pairs measure what one does: PAIRS ("1 10 20") in one run, and what measuring costs
+	$(BIN)/python scripts/bench_pairs.py $(PAIRS)
 
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]

@@ -27,17 +27,17 @@ class Turns:
         self._apart_ns = int(TAKEOVER_CPU_S / cpus * SECOND)
         self._changed = threading.Condition()
         self._busy: Counter[Kind] = Counter()
-        self._hurt = 0  # pairs that wait for mending; they go first, because they probe as long as they wait
+        self.hurt = 0  # pairs that wait for mending; they go first, because they probe as long as they wait
         self._strike_ns = 0
 
     def take(self, kind: Kind) -> None:
         """Returns when the pair may measure a trial, or mend itself."""
         with self._changed:
-            self._hurt += kind == "mend"
+            self.hurt += kind == "mend"
             try:
                 self._changed.wait_for(lambda: self._free(kind))
             finally:
-                self._hurt -= kind == "mend"
+                self.hurt -= kind == "mend"
             self._busy[kind] += 1
             if kind == "measure":
                 self._strike_ns = max(now_ns(), self._strike_ns + self._apart_ns)
@@ -54,4 +54,4 @@ class Turns:
     def _free(self, kind: Kind) -> bool:
         if self._busy[kind] >= self._most[kind]:
             return False
-        return not self._busy["measure"] if kind == "mend" else not (self._busy["mend"] or self._hurt)
+        return not self._busy["measure"] if kind == "mend" else not (self._busy["mend"] or self.hurt)

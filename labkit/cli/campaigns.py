@@ -228,7 +228,8 @@ def tune(
     count = pairs_asked(parallel)
     engine = Engine.connect()
     with progress(as_json) as shown:
-        with Pairs(engine, spec, count or admitted(engine, spec, trials, shown, mirror), shown, mirror) as pairs:
+        count = count or admitted(engine, spec, trials, shown, mirror)
+        with Pairs(engine, spec, count, shown, mirror) as pairs:
             document = tuned(pairs, spec, scenario, search, RunFolder.create(root, "tune"), shown)
     if as_json:
         answer(document)
