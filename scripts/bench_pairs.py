@@ -77,19 +77,19 @@ def cost_of_measuring(engine: Engine, folder: Path) -> Table:
         lab = lifecycle.up(engine, measured_spec(), options, Silent()).lab
         at_rest = shares(lab)
         _, mib = lab.usage()
-        with History.create(folder / "history.jsonl") as history:
+        history = History.create(folder / "history.jsonl")  # stays open: who follows a log ends with its node
 
-            def note(event: Event) -> None:
-                history.append({**event, "trial": 1})
+        def note(event: Event) -> None:
+            history.append({**event, "trial": 1})
 
-            capture = Capture(lab)
-            agent = Agent(lab, Settings(), note)
-            followers = [LogFollower(node, lambda: agent.offset_ns, note) for node in lab.nodes.values()]
-            watched = shares(lab)
-            for follower in followers:
-                follower.close()
-            agent.close()
-            capture.stop()
+        capture = Capture(lab)
+        agent = Agent(lab, Settings(), note)
+        followers = [LogFollower(node, lambda: agent.offset_ns, note) for node in lab.nodes.values()]
+        watched = shares(lab)
+        for follower in followers:
+            follower.close()
+        agent.close()
+        capture.stop()
     finally:
         lifecycle.remove(engine, NAME, Silent())
     table = Table("% of a CPU, one pair", "at rest", "probed", "more", title=f"a pair takes {mib:.0f} MiB")

@@ -28,7 +28,7 @@ class Pressure:
 
 
 def pressure(trial: Trial, start_ns: int, end_ns: int) -> Pressure | None:
-    """None without readings on both sides of the time. The agent takes one every tenth of a second."""
+    """None without readings on both sides of the time. The agent takes five a second."""
     readings = trial.of("cpu")
     first = next((one for one in reversed(readings) if one["t_ns"] <= start_ns), None)
     last = next((one for one in readings if one["t_ns"] >= end_ns), None)

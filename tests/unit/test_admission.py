@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from labkit.campaign import turns
 from labkit.campaign.admission import MOST, Look, admit
-from labkit.campaign.turns import Turns
+from labkit.campaign.turns import Kind, Turns
 from labkit.cli.common import pairs_asked
 from labkit.errors import BadInput
 
 QUIET = Look(cpus=16, others_cpus=0.2, pair_cpus=0.1, pair_mib=50, free_mib=30_000, on_time=1.0)
+KINDS: tuple[Kind, ...] = ("measure", "mend")
 PATIENCE_S = 60
 
 
@@ -22,16 +24,16 @@ PATIENCE_S = 60
     [
         ({}, 5, 5, "no more trials"),
         ({}, 1000, MOST, "no need"),
-        ({"cpus": 2}, 1000, 12, "wait for their turn"),
-        ({"cpus": 2, "pair_cpus": 0.2}, 1000, 6, "CPUs have no room"),
-        ({"cpus": 2, "others_cpus": 1.0}, 1000, 4, "CPUs have no room"),
+        ({"cpus": 2, "pair_cpus": 0.05}, 1000, 12, "wait for their turn"),
+        ({"cpus": 2, "pair_cpus": 0.19}, 1000, 6, "CPUs have no room"),
+        ({"cpus": 2, "others_cpus": 1.0, "pair_cpus": 0.09}, 1000, 4, "CPUs have no room"),
         ({"free_mib": 200}, 1000, 4, "memory has no room"),
         ({"others_cpus": 15.9}, 1000, 1, "busy with something else"),
         ({"on_time": 0.98}, 1000, 1, "cannot keep its schedule"),
         ({"pair_cpus": 0.0, "pair_mib": 0.0}, 1000, MOST, "no need"),
     ],
 )
-def test_what_keeps_it_from_being_more(changes: dict[str, float], trials: int, pairs: int, why: str) -> None:
+def test_what_keeps_it_from_being_more(changes: dict[str, Any], trials: int, pairs: int, why: str) -> None:
     """Each bound on its own, and it says which one it was."""
     decision = admit(replace(QUIET, **changes), trials)
     assert decision.pairs == pairs
@@ -68,7 +70,7 @@ def test_the_option_takes_a_number_or_auto() -> None:
     assert pairs_asked("auto") is None
     assert pairs_asked("7") == 7
     for wrong in ("0", str(MOST + 1), "-1", "many", "", "2.5", "²"):
-        with pytest.raises(BadInput, match="--parallel.*use auto, or a number"):
+        with pytest.raises(BadInput, match=r"--parallel.*use auto, or a number"):
             pairs_asked(wrong)
 
 
@@ -83,14 +85,14 @@ def test_nobody_mends_while_another_is_measured(monkeypatch: pytest.MonkeyPatch)
 
     def pair() -> None:
         for _ in range(20):
-            for kind in ("measure", "mend"):
-                shared.take(kind)  # type: ignore[arg-type]
+            for kind in KINDS:
+                shared.take(kind)
                 with lock:
                     now[kind] += 1
                     seen.add((now["measure"], now["mend"]))
                 with lock:
                     now[kind] -= 1
-                shared.give(kind)  # type: ignore[arg-type]
+                shared.give(kind)
 
     threads = [threading.Thread(target=pair, daemon=True) for _ in range(10)]
     for thread in threads:
@@ -108,11 +110,11 @@ def test_whoever_is_hurt_goes_first() -> None:
     shared = Turns(cpus=1)
     order: list[str] = []
 
-    def take(kind: str) -> threading.Thread:
+    def take(kind: Kind) -> threading.Thread:
         def wait() -> None:
-            shared.take(kind)  # type: ignore[arg-type]
+            shared.take(kind)
             order.append(kind)
-            shared.give(kind)  # type: ignore[arg-type]
+            shared.give(kind)
 
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
