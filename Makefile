@@ -2,9 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench soak fuzz compare-heartbeat audit sbom images wheel docs lock \
-	clean distclean venv engine compose
-.PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 BIN := .venv/bin
 SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
@@ -53,6 +51,9 @@ bench: engine ## measure the figures that the project holds itself to
 
 soak: engine ## N failovers (200) of FAULT (node-kill) on one pair: does anything grow or drift
 	$(BIN)/python scripts/soak.py $(or $(N),200) $(or $(FAULT),node-kill)
+
+benchmark-pairs: engine ## do several pairs measure what one does: PAIRS ("1 10 20") in one run, and what measuring costs
+	$(BIN)/python scripts/bench_pairs.py $(PAIRS)
 
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]

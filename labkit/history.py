@@ -20,6 +20,7 @@ from typing_extensions import Self
 from labkit.errors import BadInput, NotAvailable
 
 Event = dict[str, Any]
+_LINE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 _Fields = Mapping[str, type | tuple[type, ...]]
 _NUMBER = (int, float)
@@ -35,6 +36,8 @@ KINDS: Mapping[str, _Fields] = {
     "fault": {"trial": int, "stage": str, "fault": str, "node": str, "before_ns": int, "after_ns": int},
     "log": {**_IN_TRIAL, "node": str, "text": str},
     "wire": {**_IN_TRIAL, "kind": str, "mac": str},
+    "cpu": {**_IN_TRIAL, "idle_ms": int, "steal_ms": int, "all_ms": int},
+    "throttled": {**_IN_TRIAL, "node": str, "throttled_us": int},
     "clock": {**_IN_TRIAL, "wall_ns": int},
     "interrupted": {**_IN_TRIAL, "reason": str},
 }
@@ -66,7 +69,7 @@ class History:
         """
         if wrong := _wrong(event):
             raise BadInput(f"{self.path}: {wrong}: {event!r}")
-        line = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        line = _LINE.encode(event) + "\n"
         with self._lock:
             try:
                 self._file.write(line)

@@ -110,6 +110,8 @@ def _outage_in_words(result: Result, done: Sequence[Mapping[str, Any]]) -> str:
     if count > 1:
         words += f" (median of {summary['n']}{f' out of {count}' if summary['n'] < count else ''})"
     words += f", served by {_listed(t['server_after'] for t in done if t['server_after'])}"
+    if busy := len(result.get("flagged", ())):
+        words += f", on a machine that was too busy in {busy} of {count}" if count > 1 else ", on a busy machine"
     return words + (f", and did not come back in {lost} of {count} trials" if lost else "")
 
 

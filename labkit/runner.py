@@ -5,10 +5,11 @@ Judges nothing. Heals in `finally`, so that a lab which is kept is whole whateve
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from hashlib import sha256
+from typing import Literal, Protocol
 
 import labkit
 from labkit import faults
@@ -31,6 +32,23 @@ STEADY_S = 30.0  # longest wait for that, in a lab that is at rest
 # client's ARP entry has to age, which takes Linux up to 45 s, and 8 s more until it asks anew.
 MOVE_MARGIN_S = 60.0
 STAY_MARGIN_S = 5.0  # how long beyond deadtime a service that is expected to stay is watched
+
+
+class Turns(Protocol):
+    """Says when a pair may measure a trial and when it may mend itself, where several share a machine."""
+
+    def take(self, kind: Literal["measure", "mend"]) -> None: ...
+
+    def give(self, kind: Literal["measure", "mend"]) -> None: ...
+
+
+class Alone:
+    """The turns of a pair that has the machine to itself."""
+
+    def take(self, kind: Literal["measure", "mend"]) -> None:
+        pass
+
+    give = take
 
 
 @dataclass(frozen=True)
@@ -57,10 +75,18 @@ class Scenario:
         return random.Random(f"{self.seed}/{number}")
 
 
-def run(lab: Lab, scenario: Scenario, folder: RunFolder, watch: Watch, disposable: bool = False) -> None:
+def run(
+    lab: Lab,
+    scenario: Scenario,
+    folder: RunFolder,
+    watch: Watch,
+    disposable: bool = False,
+    turns: Turns | None = None,
+) -> None:
     """Runs a scenario on a lab that is up, and fills the run's folder: history, capture, logs and files.
 
     watch: told each event as it happens. disposable: the lab is thrown away afterwards, so an error leaves it unhealed.
+    turns: shared with the labs that run at the same time.
     Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
     """
     faults.heal_left(lab)
@@ -68,17 +94,25 @@ def run(lab: Lab, scenario: Scenario, folder: RunFolder, watch: Watch, disposabl
     folder.write("spec.yaml", to_yaml(lab.spec))
     for name, text in lab.files().items():
         folder.write(f"rendered/{name}", text)
-    with History.create(folder.history) as history:
+    with lab.asking(), History.create(folder.history) as history:
         history.append(_header(lab, scenario))
-        _Run(lab, scenario, folder, history, watch, disposable).all_trials()
+        _Run(lab, scenario, folder, history, watch, disposable, turns or Alone()).all_trials()
 
 
 class _Run:
     """The state of a run: its observers and the trial that goes on."""
 
     def __init__(
-        self, lab: Lab, scenario: Scenario, folder: RunFolder, history: History, watch: Watch, disposable: bool
+        self,
+        lab: Lab,
+        scenario: Scenario,
+        folder: RunFolder,
+        history: History,
+        watch: Watch,
+        disposable: bool,
+        turns: Turns,
     ) -> None:
+        self.turns = turns
         self.lab = lab
         self.scenario = scenario
         self.folder = folder
@@ -103,7 +137,8 @@ class _Run:
         self.lab.clock = agent.now_ns
         followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
         try:
-            self.lab.restore()  # later trials find what the one before has restored
+            with self.mending():
+                self.lab.restore()  # later trials find what the one before has restored
             self.grown_up("start", agent, followers)
             for number in self.scenario.numbers:
                 self.one_trial(number, agent, followers)
@@ -120,24 +155,46 @@ class _Run:
     def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
         lab = self.lab
         lab.random = self.scenario.random(number)
-        self.trial = number
+        with ExitStack() as measuring:
+            self.await_turn(agent)
+            measuring.callback(self.turns.give, "measure")
+            self.trial = number
+            try:
+                self.note({"event": "trial-start", "t_ns": agent.now_ns()})
+                agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily")
+                active = agent.seen.server
+                assert active is not None
+                pause_until(now_ns() + int(lab.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
+                self.note({"event": "armed", "t_ns": agent.now_ns()})
+                self.note_throttling(agent)
+                with self.struck(active, measuring) as bracket:
+                    self.await_outcome(agent, bracket)
+                    self.note_throttling(agent)
+                agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
+                self.grown_up(f"trial-{number}", agent, followers)
+                self.note({"event": "trial-end", "t_ns": agent.now_ns()})
+            except BaseException as error:
+                reason = f"{type(error).__name__}: {error}"
+                self.note({"event": "interrupted", "t_ns": agent.latest_ns(), "reason": reason})
+                raise
+            finally:
+                self.trial = None
+
+    def await_turn(self, agent: Agent) -> None:
+        """Returns when the trial may begin. A pair that waits for others does not probe, so that it disturbs nobody."""
+        if self.scenario.pairs == 1:
+            self.turns.take("measure")
+            return
+        with agent.resting():
+            self.turns.take("measure")
+
+    @contextmanager
+    def mending(self) -> Iterator[None]:
+        self.turns.take("mend")
         try:
-            self.note({"event": "trial-start", "t_ns": agent.now_ns()})
-            agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily")
-            active = agent.seen.server
-            assert active is not None
-            pause_until(now_ns() + int(lab.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
-            self.note({"event": "armed", "t_ns": agent.now_ns()})
-            with self.struck(active) as bracket:
-                self.await_outcome(agent, bracket)
-            agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
-            self.grown_up(f"trial-{number}", agent, followers)
-            self.note({"event": "trial-end", "t_ns": agent.now_ns()})
-        except BaseException as error:
-            self.note({"event": "interrupted", "t_ns": agent.latest_ns(), "reason": f"{type(error).__name__}: {error}"})
-            raise
+            yield
         finally:
-            self.trial = None
+            self.turns.give("mend")
 
     def grown_up(self, mark: str, agent: Agent, followers: list[LogFollower]) -> None:
         """Every log line until now was heard, and no daemon is so young that its death would be noticed late.
@@ -151,8 +208,8 @@ class _Run:
         agent.wait(lambda seen: seen.latest_ns >= self.young_until_ns, 2 * commands.YOUNG_MS / 1000, what)
 
     @contextmanager
-    def struck(self, node: str) -> Iterator[Bracket]:
-        """The fault from its injection to its cure, which comes even when injecting failed."""
+    def struck(self, node: str, measuring: ExitStack) -> Iterator[Bracket]:
+        """The fault from its injection to its cure, which comes even when injecting failed. measuring: ends before."""
         fault, healing = self.scenario.fault, not self.disposable
         try:
             bracket = faults.inject(self.lab, fault, node)
@@ -160,9 +217,11 @@ class _Run:
             yield bracket
             healing = True
         finally:
+            measuring.close()
             if healing:
-                self.note_fault("heal", node, faults.heal(self.lab, fault, node))
-                self.lab.restore()
+                with self.mending():
+                    self.note_fault("heal", node, faults.heal(self.lab, fault, node))
+                    self.lab.restore()
 
     def await_outcome(self, agent: Agent, bracket: Bracket) -> None:
         """Until the service has moved and is steady, or for a fixed time where it should not move. A time-out is an
@@ -180,6 +239,11 @@ class _Run:
         else:
             until_ns = bracket.after_ns + int((deadtime_s + STAY_MARGIN_S) * SECOND)
             agent.wait(lambda seen: seen.latest_ns >= until_ns, deadtime_s + 2 * STAY_MARGIN_S, "the watch is over")
+
+    def note_throttling(self, agent: Agent) -> None:
+        """For how long each node that runs has waited because it had used up the CPU time that it is allowed."""
+        for name, told_us in self.lab.throttled_us().items():
+            self.note({"event": "throttled", "t_ns": agent.latest_ns(), "node": name, "throttled_us": told_us})
 
     def note_fault(self, stage: str, node: str, bracket: Bracket) -> None:
         event = {"event": "fault", "stage": stage, "fault": self.scenario.fault.name, "node": node}
@@ -202,6 +266,7 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "expects_move": expected.moves,
         "expects_dual_owner": expected.dual_owner,
         "both_alive": expected.both_alive,
+        "takes_cpu": expected.takes_cpu,
         "why": expected.why,
         "trials": len(scenario.numbers),
         "seed": scenario.seed,

@@ -27,6 +27,10 @@ def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = Fal
     warnings = unlike + [_unlike(name, one[name], other[name]) for name in NOTED if one[name] != other[name]]
     for name in FACTS:
         warnings += _facts(name, one_head.get(name), other_head.get(name))
+    for side, result in (("A", one), ("B", other)):
+        if result["flagged"]:
+            told = f"{len(result['flagged'])} of {len(result['trials'])} trials"
+            warnings.append(f"busy machine: {told} of {side} are flagged, and their outages may be too long")
     shift = difference(_outages(one), _outages(other))
     return {
         "a": _side(one),

@@ -18,7 +18,7 @@ class Load:
 
     def expect(self, spec: Spec) -> Expectation:
         why = "both nodes are well, only busy"
-        return Expectation(moves=False, outage_ms=(0.0, 0.0), both_alive=True, why=why)
+        return Expectation(moves=False, outage_ms=(0.0, 0.0), both_alive=True, takes_cpu=True, why=why)
 
     def inject(self, lab: Lab, node: str) -> Bracket:
         loops = str(lab.engine.facts.cpus)

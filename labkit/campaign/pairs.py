@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from labkit import history, runner
+from labkit.campaign import admission
+from labkit.campaign.turns import Turns
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine, images, network
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
-from labkit.runner import Scenario, Watch
+from labkit.runner import Alone, Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import CAPTURE, RunFolder
 from labkit.wire import wire_events
@@ -25,6 +27,7 @@ T = TypeVar("T")
 
 PARTS = "pairs"
 REMOVE_EVERY_S = 1.0
+STARTED_PER_CPU = 2  # pairs that come up at the same time
 
 
 class Pairs:
@@ -36,7 +39,7 @@ class Pairs:
     def __init__(self, engine: Engine, spec: Spec, count: int, progress: Progress, mirror: str = "") -> None:
         """Raises BadInput if a lab cannot have such a name."""
         self._engine = engine
-        self._options = lifecycle.Options(staged=False, auto_ports=True, auto_subnet=True, mirror=mirror)
+        self._options = lifecycle.Options(staged=False, watched=False, auto_ports=True, auto_subnet=True, mirror=mirror)
         self._progress = progress
         self._held = ExitStack()
         self.names = [spec.with_options(name=f"{spec.name}-p{number}").name for number in range(1, count + 1)]
@@ -66,15 +69,14 @@ class Pairs:
         all have ended, and leaves no pair then; what was measured is kept.
         """
         pairs = min(len(self.names), scenario.trials)
-        subnets = itertools.islice(network.free_subnets(self._engine, spec.network.pool), pairs)
-        specs = [
-            spec.with_options(name=name).on_subnet(subnet) for name, subnet in zip(self.names, subnets, strict=False)
-        ]
+        specs = on_own_subnets(self._engine, spec, self.names[:pairs])
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
+        turns = Turns(self._engine.facts.cpus) if pairs > 1 else Alone()
         shares = [replace(scenario, pair=number, pairs=pairs) for number in range(1, pairs + 1)]
         try:
-            labs = self._together(self._up, specs)  # all before the first trial, which starting others would disturb
-            self._together(partial(runner.run, watch=watch, disposable=True), labs, shares, parts)
+            # all before the first trial, which starting others would disturb
+            labs = together(self.remove, self._up, specs, at_once=starting_at_once(self._engine))
+            together(self.remove, partial(runner.run, watch=watch, disposable=True, turns=turns), labs, shares, parts)
         except BaseException:
             self.remove()
             raise
@@ -82,21 +84,54 @@ class Pairs:
             if pairs > 1:
                 merge(folder, parts, scenario.trials)
 
-    def _up(self, spec: Spec) -> Lab:
-        return lifecycle.up(self._engine, spec, self._options, _Passing(self._progress, spec.name)).lab
+    def up(self, spec: Spec) -> Lab:
+        """The first pair alone, with these settings."""
+        return self._up(*on_own_subnets(self._engine, spec, self.names[:1]))
 
-    def _together(self, work: Callable[..., T], *arguments: Sequence[Any]) -> list[T]:
-        """What the work returns for each pair's arguments, done in threads. Raises what the first that failed raised,
-        when all have ended."""
-        with ThreadPoolExecutor(len(arguments[0])) as pool:
-            running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
-            try:
-                wait(running)
-            except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
-                while wait(running, REMOVE_EVERY_S).not_done:
-                    self.remove()
-                raise
-        return [one.result() for one in running]
+    def _up(self, spec: Spec) -> Lab:
+        return lifecycle.up(self._engine, spec, self._options, Named(self._progress, spec.name)).lab
+
+
+def together(
+    stop: Callable[[], None], work: Callable[..., T], *arguments: Sequence[Any], at_once: int | None = None
+) -> list[T]:
+    """What the work returns for each pair's arguments, done in threads, so many at once. Raises what the first that
+    failed raised, when all have ended.
+
+    stop: takes away what the work needs; called again and again after Ctrl-C, until all have ended.
+    """
+    with ThreadPoolExecutor(at_once or len(arguments[0])) as pool:
+        running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
+        try:
+            wait(running)
+        except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
+            for one in running:
+                one.cancel()
+            while wait(running, REMOVE_EVERY_S).not_done:
+                stop()
+            raise
+    return [one.result() for one in running]
+
+
+def starting_at_once(engine: Engine) -> int:
+    """So many pairs come up at the same time: a node that boots keeps a CPU busy."""
+    return STARTED_PER_CPU * engine.facts.cpus
+
+
+def on_own_subnets(engine: Engine, spec: Spec, names: Sequence[str]) -> list[Spec]:
+    """The spec under each name, on a free subnet each."""
+    subnets = itertools.islice(network.free_subnets(engine, spec.network.pool), len(names))
+    return [spec.with_options(name=name).on_subnet(subnet) for name, subnet in zip(names, subnets, strict=True)]
+
+
+def admitted(engine: Engine, spec: Spec, trials: int, progress: Progress, mirror: str = "") -> int:
+    """How many pairs may share so many trials: decided by a look at the first one, which is removed again."""
+    with Pairs(engine, spec, 1, progress, mirror) as first:
+        progress.step(f"looking at {first.names[0]} to see how many pairs this machine bears")
+        look = admission.look_at(first.up(spec))
+    decision = admission.admit(look, trials)
+    progress.step(f"{look}: {decision.pairs} at once, {decision.why}")
+    return decision.pairs
 
 
 def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
@@ -131,7 +166,7 @@ def _as_first(events: Sequence[Event], first_macs: dict[str, str]) -> list[Event
     return [{**one, "mac": macs.get(one["mac"], one["mac"])} if "mac" in one else one for one in events[1:]]
 
 
-class _Passing:
+class Named:
     """Progress of one pair of several: everything is a detail, with the pair's name."""
 
     def __init__(self, progress: Progress, name: str) -> None:

@@ -120,6 +120,7 @@ class Sweep:
             "summary": result and result["summary"],
             "predicted": result and result["predicted"],
             "checks": result["checks"] if result else [],
+            "flagged": result["flagged"] if result else [],
             "verdict": verdict(result) if result else ERROR,
             "error": error,
             "run": str(folder.path),
@@ -137,7 +138,8 @@ def told(cell: Mapping[str, Any]) -> str:
     if outage["median"] is None:
         return f"{cell['verdict']}: no outage was measured"
     spread = f"[{duration(outage['min'])} to {duration(outage['max'])}]"
-    return f"{cell['verdict']}: median outage {duration(outage['median'])} {spread}"
+    busy = f"; trials {', '.join(map(str, cell['flagged']))} on a busy machine" if cell.get("flagged") else ""
+    return f"{cell['verdict']}: median outage {duration(outage['median'])} {spread}{busy}"
 
 
 class _Clock:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from labkit.checks import Finding, each_trial
 from labkit.history import Event
-from labkit.measure import TrialMeasures
+from labkit.measure import ON_TIME_LEAST, TrialMeasures
 
 name = "cadence-kept"
 describe = "At least 99 % of the requests start within 5 ms of their slot."
-LEAST_SHARE = 0.99
 
 
 def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding:
@@ -23,6 +22,6 @@ def _trial(trial: TrialMeasures) -> Finding:
     share = trial.cadence_within_5ms
     if share is None:
         return Finding("unknown", "there were no requests")
-    if share < LEAST_SHARE:
-        return Finding("unknown", f"under {LEAST_SHARE:.0%} of the requests were on time: the machine was too busy")
+    if share < ON_TIME_LEAST:
+        return Finding("unknown", f"under {ON_TIME_LEAST:.0%} of the requests were on time: the machine was too busy")
     return Finding("pass", "on time")

@@ -1,7 +1,7 @@
 """Many runs with one question: sweep, compare, tune."""
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from labkit import faults
 from labkit.campaign.compare import compare as compared
 from labkit.campaign.grid import listed
-from labkit.campaign.pairs import Pairs
+from labkit.campaign.pairs import Pairs, admitted
 from labkit.campaign.sweep import ERROR, PAGE, Sweep
 from labkit.campaign.tune import Search, require_dependence
 from labkit.campaign.tune import tune as tuned
@@ -26,12 +26,14 @@ from labkit.cli.common import (
     LeastOption,
     MirrorOption,
     NameOption,
+    ParallelOption,
     PlatformOption,
     ProfileOption,
     RunsOption,
     answer,
     leave,
     out,
+    pairs_asked,
     progress,
     read_spec,
     worst,
@@ -58,7 +60,7 @@ def sweep(
         int | None, typer.Option("--trials", min=1, max=10_000, help="How often in each cell; 5 if nothing is said.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="As for failover; the same for all cells.")] = None,
-    parallel: Annotated[int | None, typer.Option("--parallel", min=1, max=32, help="So many pairs at once.")] = None,
+    parallel: ParallelOption | None = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Folder of a sweep that is to go on with what is missing.")
     ] = None,
@@ -81,7 +83,7 @@ def sweep(
         "faults": faults_asked(fault),
         "trials": trials,
         "seed": seed,
-        "parallel": parallel,
+        "parallel": None if parallel is None else pairs_asked(parallel),
     }
     if resume is None:
         spec = read_spec(file, name or "sweep", platform, profile, least=least)
@@ -97,6 +99,9 @@ def sweep(
         shown.step(f"{len(one.cells)} cells of {one.parameters.trials} trials; the sweep's folder is {one.folder.path}")
         for skipped in one.skipped:
             shown.step(f"skipped {skipped}")
+        if parallel == "auto" and resume is None:
+            count = admitted(engine, one.cells[0].spec, one.parameters.trials, shown, mirror)
+            one.parameters = replace(one.parameters, parallel=count)
         try:
             with Pairs(engine, one.parameters.spec, one.parameters.parallel, shown, mirror) as pairs:
                 one.run(pairs, shown)
@@ -128,7 +133,9 @@ def _cells(document: dict[str, Any]) -> Table:
         outage = cell["summary"]["outage_ms"] if cell["summary"] else dict.fromkeys(("median", "ci95", "min", "max"))
         spread = (duration(outage[name]) for name in ("min", "max"))
         table.add_row(
-            cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread, sign(cell["verdict"])
+            *(cell["fault"], *timing, duration(outage["median"]), interval(outage), *spread),
+            sign(cell["verdict"])
+            + (f" [yellow]{len(cell['flagged'])} flagged[/yellow]" if cell.get("flagged") else ""),
         )
     return table
 
@@ -200,7 +207,7 @@ def tune(
     steps: Annotated[int, typer.Option("--steps", min=1, max=100, help="So many deadtimes are tried at most.")] = 6,
     watch: Annotated[float, typer.Option("--watch", min=1, help="Seconds to look for false failovers, at least.")] = 60,
     seed: Annotated[int | None, typer.Option("--seed", help="As for failover.")] = None,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, max=32, help="So many pairs share the trials.")] = 1,
+    parallel: ParallelOption = "1",
     file: FileOption = None,
     name: NameOption = None,
     platform: PlatformOption = None,
@@ -218,9 +225,12 @@ def tune(
     spec = read_spec(file, name or "tune", platform, profile, least=least)
     scenario = Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
     require_dependence(spec, scenario.fault)
+    count = pairs_asked(parallel)
     engine = Engine.connect()
-    with progress(as_json) as shown, Pairs(engine, spec, parallel, shown, mirror) as pairs:
-        document = tuned(pairs, spec, scenario, search, RunFolder.create(root, "tune"), shown)
+    with progress(as_json) as shown:
+        count = count or admitted(engine, spec, trials, shown, mirror)
+        with Pairs(engine, spec, count, shown, mirror) as pairs:
+            document = tuned(pairs, spec, scenario, search, RunFolder.create(root, "tune"), shown)
     if as_json:
         answer(document)
     else:

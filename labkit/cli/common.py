@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.status import Status
 
 from labkit import spec as specs
+from labkit.campaign.admission import MOST as MOST_PAIRS
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError
@@ -78,6 +79,12 @@ LangOption = Annotated[str | None, typer.Option("--lang", help="en or es. Defaul
 AssertOption = Annotated[
     list[str] | None,
     typer.Option("--assert", help="What must hold, such as 'outage.p95 < 6s'; may be given more than once."),
+]
+ParallelOption = Annotated[
+    str,
+    typer.Option(
+        "--parallel", metavar="K|auto", help="So many pairs share the trials; auto: as many as the machine bears."
+    ),
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of the stored runs.")]
 
@@ -208,6 +215,15 @@ def auto(option: str, value: str | None) -> bool:
     if value not in (None, "auto"):
         raise BadInput(f"{option}: {value!r} is not possible; use auto, or set the ports in lab.yaml")
     return value == "auto"
+
+
+def pairs_asked(value: str) -> int | None:
+    """The number of `--parallel`; None for `auto`. Raises BadInput."""
+    if value == "auto":
+        return None
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_PAIRS):
+        raise BadInput(f"--parallel: {value!r} is not possible; use auto, or a number from 1 to {MOST_PAIRS}")
+    return int(value)
 
 
 def present_spec(engine: Engine, name: str | None) -> Spec | None:

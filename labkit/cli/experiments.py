@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from labkit import faults, runner
-from labkit.campaign.pairs import Pairs
+from labkit.campaign.pairs import Pairs, admitted
 from labkit.cli.common import (
     RUNS,
     AssertOption,
@@ -21,6 +21,7 @@ from labkit.cli.common import (
     LeastOption,
     MirrorOption,
     NameOption,
+    ParallelOption,
     PlatformOption,
     PortsOption,
     Printed,
@@ -34,6 +35,7 @@ from labkit.cli.common import (
     lab_for,
     leave,
     out,
+    pairs_asked,
     present_spec,
     progress,
     read_spec,
@@ -107,7 +109,7 @@ def failover(
     ports: PortsOption = None,
     least: LeastOption = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab up that this command starts.")] = False,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, max=32, help="So many pairs share the trials.")] = 1,
+    parallel: ParallelOption = "1",
     asserted: AssertOption = None,
     root: RunsOption = RUNS,
     as_json: JsonOption = False,
@@ -120,15 +122,16 @@ def failover(
     """
     scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
     assertions = [Assertion.parse(text) for text in asserted or ()]
-    if parallel > 1 and keep:
+    pairs = pairs_asked(parallel)
+    if pairs != 1 and keep:
         raise BadInput("--keep and --parallel do not go together: pairs of a parallel run are always removed")
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
     options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
     console = err if as_json else out
     with progress(as_json) as shown:
-        if parallel > 1:
-            result = _shared(engine, spec, scenario, parallel, root, shown, assertions)
+        if pairs != 1:
+            result = _shared(engine, spec, scenario, pairs, root, shown, assertions)
         else:
             with lab_for(engine, spec, options, shown, keep, by_hand=True) as (lab, disposable):
                 result = _measure(lab, scenario, root, console, disposable, assertions)
@@ -143,20 +146,21 @@ def _shared(
     engine: Engine,
     spec: Spec,
     scenario: runner.Scenario,
-    parallel: int,
+    count: int | None,
     root: Path,
     shown: Printed,
     asserted: Sequence[Assertion],
 ) -> dict[str, Any]:
-    """One run whose trials several pairs share."""
+    """One run whose trials several pairs share. count: None where the machine is to be asked how many."""
 
     def watch(event: Event) -> None:
         if event["event"] == "trial-end":
             shown.step(f"trial {event['trial']} of {scenario.trials} is done")
 
-    with Pairs(engine, spec, parallel, shown) as pairs:
+    count = count or admitted(engine, spec, scenario.trials, shown)
+    with Pairs(engine, spec, count, shown) as pairs:
         folder = RunFolder.create(root, scenario.fault.name)
-        shown.step(f"starting {min(parallel, scenario.trials)} pairs, {', '.join(pairs.names)}")
+        shown.step(f"starting {min(count, scenario.trials)} pairs, {', '.join(pairs.names)}")
         return _judged(folder, lambda: pairs.run(spec, scenario, folder, watch), asserted)
 
 

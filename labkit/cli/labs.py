@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from labkit import compose as compose_file
 from labkit import platforms as found_platforms
 from labkit import spec as specs
+from labkit.campaign import several
+from labkit.campaign.several import MOST
 from labkit.cli.common import (
     DeadtimeOption,
     FileOption,
@@ -42,6 +45,7 @@ from labkit.engine import Engine, contents, grants, images
 from labkit.errors import NotAvailable
 from labkit.language import choose
 from labkit.resources import compose_dir, images_dir
+from labkit.spec import Spec
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
 UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
@@ -122,10 +126,16 @@ def up(
         bool, typer.Option("--together", help="Start both nodes at once: the VIP answers later, all is settled sooner.")
     ] = False,
     bare: Annotated[bool, typer.Option("--bare", help="Install Heartbeat, but do not configure it.")] = False,
+    pairs: Annotated[
+        int | None,
+        typer.Option("--pairs", min=1, max=MOST, help="So many at once, NAME-1 and so on, on free subnets and ports."),
+    ] = None,
     mirror: MirrorOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Starts the pair and waits until its pages are served. Harmless if it is up already.
+
+    With --pairs each pair has a subnet, a bridge and ports of its own. `labkit down --name NAME --pairs` removes all.
 
     Example: labkit up --keepalive 200ms --deadtime 1
     """
@@ -138,6 +148,9 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
+    if pairs is not None:
+        _up_many(engine, spec, options, pairs, as_json)
+        return
     with progress(as_json) as shown, lock.held(spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
         # looked at before the next command may remove it
@@ -148,6 +161,25 @@ def up(
     for milestone, ms in start.milestones_ms.items():
         out.print(f"{milestone} after {ms / 1000:.1f} s")
     out.print(found)
+
+
+def _up_many(engine: Engine, spec: Spec, options: lifecycle.Options, count: int, as_json: bool) -> None:
+    with progress(as_json) as shown:
+        labs = several.up(engine, spec, options, count, shown)
+        documents = [status_document(lab) for lab in labs]
+    if as_json:
+        answer(documents)
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("lab", "subnet", "the VIP's page", "VIP"):
+        table.add_column(column, overflow="fold")
+    for one in documents:
+        url = f"http://127.0.0.1:{one['ports']['vip_http']}/"
+        table.add_row(one["name"], one["subnet"], url, " and ".join(one["vip_owners"]) or "nobody")
+    out.print(table)
+    out.print(
+        f"labkit status --name {labs[0].name} tells all of one; labkit down --name {spec.name} --pairs removes all"
+    )
 
 
 def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
@@ -216,18 +248,27 @@ def ssh(
     os.execvp("ssh", ["ssh", "-F", str(access.folder(name) / "ssh_config"), node, *(command or [])])
 
 
-def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
+def down(
+    name: UpName = "lab",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="All that `up --pairs` has made of that name: NAME-1 and so on.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Removes the lab: containers, networks, links, keys. Nothing is left.
 
     Example: labkit down
     """
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(name, shown):
-        removed = lifecycle.remove(engine, name, shown)
+    with progress(as_json) as shown, ExitStack() as stack:
+        names = several.names_of(engine, name) if pairs else [name]
+        for one in names:
+            stack.enter_context(lock.held(one, shown))
+        removed = [gone for one in names for gone in lifecycle.remove(engine, one, shown)]
     if as_json:
         answer(removed)
     elif not removed:
-        out.print(f"there is no lab {name!r}; nothing to remove")
+        out.print(f"there is no lab {name!r}{' with a number' if pairs else ''}; nothing to remove")
 
 
 def gc(

@@ -224,14 +224,14 @@ def in_language(sights: Iterable[Sight], language: Language) -> Iterator[tuple[s
 
 
 def trials(result: dict[str, Any]) -> Table:
-    """A run's trials as a table, with the median where there are several."""
+    """A run's trials as a table, with the median where there are several. Those of a busy machine are marked."""
     table = Table(title=f"{result['fault']}, {_conditions(result)}", title_justify="left")
     for column in ("trial", "outage", "detection", "takeover", "two owners", "failback", "failed"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("served by")
     for trial in result["trials"]:
         table.add_row(
-            str(trial["number"]),
+            f"{'[yellow]busy[/yellow] ' if trial.get('flags') else ''}{trial['number']}",
             duration(trial["outage_ms"]),
             *(duration(trial[f"{name}_ms"]) for name in ("detection", "takeover", "dual_owner", "failback_outage")),
             f"{trial['requests_failed']}/{trial['requests']}",

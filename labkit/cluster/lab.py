@@ -1,13 +1,16 @@
 """A running lab: its containers and the verbs on them."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple, TypeVar
 
 from labkit.cluster import damage
+from labkit.cluster.asking import LIFE, Asked
 from labkit.engine import Container, Done, Engine, create
 from labkit.errors import BadInput, LabkitError, Unsettled
 from labkit.heartbeat import commands
@@ -25,7 +28,6 @@ SETTLED = {"all": "none", "none": "all", "local": "local", "foreign": "foreign"}
 # A daemon that has given up all, and waits two seconds before it ends or restarts itself, says `none` like one at rest;
 # the last line about its life tells them apart.
 STOPPING = "stopping"
-LIFE = f"grep -E 'Heartbeat shutdown in progress|Configuration validated' {commands.SYSLOG} | tail -n 1"
 MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 # $1: how often each address is asked at most; then the addresses.
 GET_EACH = """
@@ -42,6 +44,7 @@ CORRECTED = (commands.HA_CF, commands.HARESOURCES, commands.AUTHKEYS, MONITRC)
 CONFIGURATION = {"corrected": CORRECTED, "as-printed": CORRECTED[:-1]}
 PACKAGES = ("heartbeat", "cluster-glue", "resource-agents", "apache2", "monit", "rsyslog", "iproute2")
 ASK_AGAIN_S = 20.0  # a hand-over takes 2 s, and on a very busy machine some more
+ASK_EVERY_S = 0.25
 CALM_S = 60.0  # longest wait for a state that Heartbeat reaches by itself: twice its init script's own longest wait
 
 
@@ -100,6 +103,7 @@ class Lab:
     gateway: Container
     clock: Callable[[], int] | None = field(default=None, repr=False)
     random: Random = field(default_factory=Random, repr=False)
+    _asked: dict[str, Asked] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -178,12 +182,32 @@ class Lab:
     def status(self, node: str) -> NodeStatus:
         """What the node says now."""
         container = self.node(node)
-        if container.state() != "running":
-            return NodeStatus(running=False)
-        told = container.ask("/usr/lib/labkit/status", self.vip, self.spec.peer_of(node))
-        if told["resources"] == "none" and "shutdown" in container.run("sh", "-c", LIFE).output:
+        said = self._asked[node].now() if node in self._asked else None
+        if said is not None:
+            told, life = json.loads(said[0]), said[1]
+        else:
+            if container.state() != "running":
+                return NodeStatus(running=False)
+            told = container.ask("/usr/lib/labkit/status", self.vip, self.spec.peer_of(node))
+            life = container.run("sh", "-c", LIFE).output if told["resources"] == "none" else ""
+        if told["resources"] == "none" and "shutdown" in life:
             told["resources"] = STOPPING
         return NodeStatus(running=True, **told)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Meanwhile a node's status costs little: somebody stays in it to be asked. Harmless inside another one."""
+        if self._asked:
+            yield
+            return
+        for name, container in self.nodes.items():
+            self._asked[name] = Asked(container, self.vip, self.spec.peer_of(name))
+        try:
+            yield
+        finally:
+            for asked in self._asked.values():
+                asked.close()
+            self._asked.clear()
 
     def statuses(self) -> dict[str, NodeStatus]:
         """What all nodes say, asked at once."""
@@ -238,6 +262,22 @@ class Lab:
         node = next(iter(self.nodes.values()))
         return {"node": node.image, "client": self.client.image}
 
+    def throttled_us(self) -> dict[str, int]:
+        """Node -> for how long it has been kept from the CPU by its container's limit, since it was started."""
+        told = zip(self.nodes, self.each(lambda name: self.nodes[name].usage()), strict=True)
+        return {name: usage.throttled_us for name, usage in told if usage is not None}
+
+    def usage(self) -> tuple[int, float]:
+        """What its containers have used of the CPU, in ns, and use of the memory, in MiB."""
+        parts = (*self.nodes.values(), self.client, self.gateway)
+        used = [usage for part in parts if (usage := part.usage()) is not None]
+        return sum(one.cpu_ns for one in used), sum(one.memory_mib for one in used)
+
+    def free_mib(self) -> float:
+        """Memory that the engine's host can still give away."""
+        told = self.client.must("grep", "MemAvailable", "/proc/meminfo")
+        return int(told.split()[1]) / 1024
+
     def packages(self) -> dict[str, str]:
         """Package -> version, of those that matter for a result."""
         node = self.nodes[self.spec.preferred]
@@ -257,7 +297,8 @@ class Lab:
                 self._nobody_died(what)
             return found
 
-        return wait_until(look, done, timeout_s, what, self.tails)
+        with self.asking():
+            return wait_until(look, done, timeout_s, what, self.tails, ASK_EVERY_S)
 
     def await_page(self, address: str, what: str, timeout_s: float = CALM_S) -> None:
         """Waits until the client gets a page from an address. Raises Unsettled on time-out, at once if a node died."""

@@ -2,9 +2,10 @@
 
 import gzip
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from labkit.cluster import access
 from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
@@ -29,7 +30,8 @@ class Options:
     staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
     installed and not configured. before_power: called with the nodes made and not yet running, so that it can put files
     there; with bare it may configure Heartbeat its own way, and nobody waits for what comes of that. auto_ports,
-    auto_subnet: free ones in place of the spec's. mirror, rebuild: see engine.images.
+    auto_subnet: free ones in place of the spec's. watched: the engine looks after the containers' health, which costs
+    2 % of a CPU a lab. mirror, rebuild: see engine.images.
     """
 
     staged: bool = True
@@ -37,6 +39,7 @@ class Options:
     before_power: Callable[[Lab], None] | None = None
     auto_ports: bool = False
     auto_subnet: bool = False
+    watched: bool = True
     mirror: str = ""
     rebuild: bool = False
 
@@ -74,6 +77,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         GRANT: grant.name,
         BARE: "yes" if options.bare else "no",
     }
+    health: Mapping[str, Any] = {} if options.watched else create.UNWATCHED
     client = create.container(
         engine,
         found.client,
@@ -84,6 +88,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         "client",
         cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
         cpu_shares=MEASURING_SHARES,
+        **health,
     )
     nodes = {
         name: create.container(
@@ -98,6 +103,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
             ulimits=[create.descriptors(DESCRIPTORS)],
             **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
             **grant.options,
+            **health,
         )
         for name, node in spec.nodes.items()
     }
@@ -112,6 +118,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         ["/usr/lib/labkit/forward", *(f"{port}={target}" for port, target in spec.forwards.items())],
         sysctls=NO_FORWARDING,
         ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
+        **health,
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
     lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)

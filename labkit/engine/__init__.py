@@ -5,6 +5,18 @@ engine's host. grants: what a node may do. container: one container's life, file
 """
 
 from labkit.engine.client import LABEL, ROLE, Engine, Facts, Leftover, translated
-from labkit.engine.container import Container, Done, Placed, Process
+from labkit.engine.container import Container, Done, Placed, Process, Usage
 
-__all__ = ["LABEL", "ROLE", "Container", "Done", "Engine", "Facts", "Leftover", "Placed", "Process", "translated"]
+__all__ = [
+    "LABEL",
+    "ROLE",
+    "Container",
+    "Done",
+    "Engine",
+    "Facts",
+    "Leftover",
+    "Placed",
+    "Process",
+    "Usage",
+    "translated",
+]

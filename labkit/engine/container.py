@@ -25,6 +25,14 @@ class Done(NamedTuple):
     output: str
 
 
+class Usage(NamedTuple):
+    """CPU time that was used, for how long it was held back by the container's limit, and memory that is in use."""
+
+    cpu_ns: int
+    throttled_us: int
+    memory_mib: float
+
+
 class Placed(NamedTuple):
     """A file to put into a container: absolute path, content, permission bits. It will belong to root."""
 
@@ -101,6 +109,20 @@ class Container:
     def unpause(self) -> None:
         with translated(f"unpausing {self.name}"):
             self.sdk.unpause()
+
+    def usage(self) -> Usage | None:
+        """What it has used; None if it does not run."""
+        assert self.sdk.client is not None
+        with translated(f"asking what {self.name} has used"):
+            told = self.sdk.client.api.stats(str(self.sdk.id), stream=False, one_shot=True)
+        cpu, memory = told["cpu_stats"], told["memory_stats"]
+        if "usage" not in memory:
+            return None
+        return Usage(
+            cpu["cpu_usage"]["total_usage"],
+            cpu["throttling_data"]["throttled_time"] // 1000,
+            memory["usage"] / 2**20,
+        )
 
     def limit_cpus(self, cpu_period: int, cpu_quota: int) -> None:
         """How much of the CPU it gets from now on: so many us in each period of so many us."""
@@ -182,8 +204,9 @@ class Container:
                 for line in lines:
                     yield line.decode("utf-8", "replace")
 
-    def talk(self, *command: str, heard: Callable[[str], None]) -> "Process":
-        """Starts a command whose lines go to `heard` (on a thread of its own) and which takes lines from send()."""
+    def talk(self, *command: str, heard: Callable[[list[str]], None]) -> "Process":
+        """Starts a command whose lines go to `heard` (on a thread of its own; those that came together, together) and
+        which takes lines from send()."""
         with translated(f"starting {command[0]} in {self.name}"):
             _, stream = self._exec(*command, stdin=True)
         return Process(stream, heard, f"{command[0]} in {self.name}")
@@ -213,7 +236,7 @@ def _pieces(stream: Any) -> Iterator[tuple[int, bytes]]:
 class Process:
     """A running command that one talks with, line by line."""
 
-    def __init__(self, stream: Any, heard: Callable[[str], None], name: str) -> None:
+    def __init__(self, stream: Any, heard: Callable[[list[str]], None], name: str) -> None:
         self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._heard = heard
@@ -230,8 +253,7 @@ class Process:
                     self.errors += piece.decode("utf-8", "replace")
                     continue
                 *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    self._heard(line.decode("utf-8", "replace"))
+                self._heard([line.decode("utf-8", "replace") for line in lines])
         except (OSError, ValueError) as error:
             self.errors += f"the connection to it broke: {error}"
 

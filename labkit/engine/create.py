@@ -13,6 +13,9 @@ from labkit.engine.container import Container
 from labkit.errors import NotAvailable
 
 LOOPBACK = "127.0.0.1"
+UNWATCHED: Mapping[str, Any] = {
+    "healthcheck": {"test": ["NONE"]}
+}  # the option that keeps the engine from asking for a container's health
 CPU_PERIOD_US = 100_000  # the engine's own default: a limit is kept over each tenth of a second
 
 

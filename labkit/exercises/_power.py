@@ -127,16 +127,17 @@ def attended(lab: Lab) -> Iterator[None]:
     standing: list[Process] = []
     at_work = Lock()
 
-    def heard(line: str) -> None:
-        _, name = line.split()
-        node = lab.node(name)
-        with at_work:
-            try:
-                with suppress(LabkitError):  # it may have no power, or nobody may wait for the answer any more
-                    node.kill()
-                    standing[0].send(f"done {name}")
-            finally:
-                node.start()
+    def heard(lines: list[str]) -> None:
+        for line in lines:
+            _, name = line.split()
+            node = lab.node(name)
+            with at_work:
+                try:
+                    with suppress(LabkitError):  # it may have no power, or nobody may wait for the answer any more
+                        node.kill()
+                        standing[0].send(f"done {name}")
+                finally:
+                    node.start()
 
     outlets = [f"{name}={node.address}" for name, node in lab.spec.nodes.items()]
     standing.append(lab.client.talk(SWITCH_PATH, *outlets, heard=heard))

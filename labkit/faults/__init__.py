@@ -25,7 +25,8 @@ class Expectation:
     moves: the peer serves afterwards. outage_ms: the band in which the client's outage lies, None where nothing is
     predicted. dual_owner: two nodes answer for the VIP at some time before the lab is whole again. As the guide prints
     it they always do, which is one of its mistakes, and never expected. both_alive: both nodes live and can reach each
-    other, so that taking one for dead is a false failover. why: the reason in a sentence or two.
+    other, so that taking one for dead is a false failover. takes_cpu: it keeps nodes from the CPU itself, so that a
+    busy machine is its doing. why: the reason in a sentence or two.
     """
 
     moves: bool
@@ -33,6 +34,7 @@ class Expectation:
     outage_ms: tuple[float, float] | None = None
     dual_owner: bool = False
     both_alive: bool = False
+    takes_cpu: bool = False
 
 
 class Fault(Protocol):

@@ -32,9 +32,9 @@ CPUS, LOOPS = (parameter.default for parameter in PARAMETERS.values())
 def expect(spec: Spec, *, cpus: float = CPUS, loops: float = LOOPS) -> Expectation:
     if spec.profile != "corrected":
         why = "both nodes have the VIP, so nobody announces it; the starved node's kernel keeps the clients it had"
-        return Expectation(moves=False, both_alive=True, why=why)
+        return Expectation(moves=False, both_alive=True, takes_cpu=True, why=why)
     why = "the node is too slow to say in time that it lives: a false failover, and two owners, for it keeps the VIP"
-    return Expectation(moves=True, dual_owner=True, both_alive=True, why=why)
+    return Expectation(moves=True, dual_owner=True, both_alive=True, takes_cpu=True, why=why)
 
 
 def inject(lab: Lab, node: str, *, cpus: float = CPUS, loops: float = LOOPS) -> Bracket:

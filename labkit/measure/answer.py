@@ -31,6 +31,7 @@ def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
         "trials": [asdict(trial) for trial in trials],
         "summary": {name: asdict(summarize(_values(trials, name))) for name in SUMMED_UP},
         "predicted": head.get("predicted") or {"outage_ms": None},
+        "flagged": [trial.number for trial in trials if trial.flags],
         "false_failovers": false_failovers(events) if head.get("both_alive") else None,
         "checks": [],
     }

@@ -9,6 +9,7 @@ from labkit.history import Event, Trial, header, trials
 from labkit.measure.cost import Cost, cost
 from labkit.measure.ownership import dual_owner_ms
 from labkit.measure.phases import Phase, Setting, Step, detection, phases, silence_ms, steps, takeover_ms
+from labkit.measure.pressure import Pressure, flags, pressure
 from labkit.measure.service import NS_PER_MS, Service, failures_in, in_hand_ns, observe
 
 ON_TIME_US = 5000
@@ -39,6 +40,8 @@ class TrialMeasures:
     answered_by                good answers by the node that gave them
     cadence_within_5ms         share of requests that started within 5 ms of their slot, 0 to 1
     cost                       where the trial's time went
+    pressure                   how busy the engine's host was in the outage
+    flags                      what was out of bounds: cadence, pressure, steal, throttled; none on a quiet machine
     """
 
     number: int
@@ -64,6 +67,8 @@ class TrialMeasures:
     failback_outage_ms: float | None = None
     failback_requests_failed: int | None = None
     cost: Cost | None = None
+    pressure: Pressure | None = None
+    flags: tuple[str, ...] = ()
 
 
 def measure(events: Sequence[Event]) -> list[TrialMeasures]:
@@ -98,7 +103,10 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         measures = _with_failback(measures, trial, heal["before_ns"], failback)
     if service and failback:
         measures = replace(measures, cost=cost(trial, service, failback))
-    return measures
+    if inject and service:
+        until_ns = in_hand_ns(service.first_good) if service.first_good else end_ns
+        measures = replace(measures, pressure=pressure(trial, inject["before_ns"], until_ns))
+    return replace(measures, flags=flags(measures.cadence_within_5ms, measures.pressure))
 
 
 def _slots(requests: list[Event]) -> int:

@@ -2,16 +2,20 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from labkit.cluster import Lab
+from labkit.engine import Placed
 from labkit.errors import LabkitError, Unsettled
 from labkit.render import heading
 from labkit.timing import SECOND, now_ns
 
-AGENT = "/usr/lib/labkit/agent.py"
+INSTRUMENT = Path(__file__).with_name("instrument.py")  # the agent itself, which runs in the client
+AGENT = "/usr/lib/labkit/agent.py"  # where it lies there
 # The ARP watcher's own link, made over $1 once; where the kernel has no macvlan, it has to share $1 with the probe.
 WATCHING_LINK = """
 ip link show watch0 >/dev/null 2>&1 || ip link add link "$1" name watch0 type macvlan mode bridge >/dev/null 2>&1
@@ -78,6 +82,7 @@ class Agent:
         self.seen = Seen()
         self.offset_ns: int | None = None
         link = lab.client.must("sh", "-c", WATCHING_LINK, "link", lab.spec.network.interface).strip()
+        lab.client.put([Placed(AGENT, INSTRUMENT.read_bytes(), 0o755)])
         command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", link]
         command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
         command += ["--arp-ms", f"{settings.arp_ms:g}"]
@@ -85,15 +90,17 @@ class Agent:
             command += ["--marker", f"{node}={heading(node)}"]
         self._process = lab.client.talk(*command, heard=self._heard)
 
-    def _heard(self, line: str) -> None:
-        event: dict[str, Any] = json.loads(line)
-        with self._changed:
-            self._note(event)
-            self._changed.notify_all()
+    def _heard(self, lines: list[str]) -> None:
+        events: list[dict[str, Any]] = [json.loads(line) for line in lines]
         try:
-            self._sink(event)
+            for event in events:
+                self._sink(event)
         except LabkitError as error:  # on the listening thread; whoever waits next is told
             self._trouble = self._trouble or error
+        with self._changed:
+            for event in events:
+                self._note(event)
+            self._changed.notify_all()
 
     def _note(self, event: dict[str, Any]) -> None:
         seen = self.seen
@@ -129,6 +136,17 @@ class Agent:
         self._process.send(f"stamp {name}")
         self.wait(lambda seen: name in seen.clocks, 10, "the agent reads its clock")
         return self.seen.clocks.pop(name)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Asks nothing meanwhile, and costs nothing. What was seen before counts no more for a row of good answers."""
+        self._process.send("rest")
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.seen.good_in_a_row = 0
+            self._process.send("work")
 
     def latest_ns(self) -> int:
         """The latest instant that the agent has told, without asking it: it may be gone."""

@@ -15,7 +15,7 @@ class Capture:
         wanted = f"arp or udp port {lab.spec.timing.udpport}"
         self._process = self._client.talk(
             "tcpdump", "-i", lab.spec.network.interface, "-n", "-U", "--immediate-mode", "-w", CAPTURE, wanted,
-            heard=self._said.append,
+            heard=self._said.extend,
         )  # fmt: skip
         wait_until(lambda: self._process.errors, lambda said: "listening on" in said, 10, "tcpdump listens")
 

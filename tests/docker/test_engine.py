@@ -258,7 +258,7 @@ def test_missing_image_is_a_labkit_error(engine: Engine) -> None:
 def test_process_hears_and_answers(client: Container) -> None:
     """Each line sent is heard back at once, whole; closing ends its input, and its last line is still heard."""
     heard: list[str] = []
-    process = client.talk("sh", "-c", "cat; echo the end", heard=heard.append)
+    process = client.talk("sh", "-c", "cat; echo the end", heard=heard.extend)
     for line in ("one", "two" * 20_000, "", "ñ"):
         process.send(line)
         wait_until(lambda: heard[-1:], [line].__eq__, WAIT_S, "the line is heard")
@@ -273,7 +273,7 @@ def test_process_hears_and_answers(client: Container) -> None:
 def test_process_that_ends_by_itself(client: Container) -> None:
     """A process that ends is noticed, its error output is kept apart from its lines, and closing it is harmless."""
     heard: list[str] = []
-    process = client.talk("sh", "-c", "echo out; echo why >&2; exit 3", heard=heard.append)
+    process = client.talk("sh", "-c", "echo out; echo why >&2; exit 3", heard=heard.extend)
     wait_until(lambda: process.alive, lambda alive: not alive, WAIT_S, "its end is noticed")
     assert (heard, process.errors) == (["out"], "why\n")
     process.close()
@@ -282,7 +282,7 @@ def test_process_that_ends_by_itself(client: Container) -> None:
 def test_process_whose_container_dies(running: Running, images: Images) -> None:
     """The death of a container ends the talk with the processes in it."""
     with running(images.client) as container:
-        process = container.talk("cat", heard=lambda line: None)
+        process = container.talk("cat", heard=lambda lines: None)
         container.kill()
         wait_until(lambda: process.alive, lambda alive: not alive, WAIT_S, "its end is noticed")
         process.close()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise, permutations
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -10,11 +11,12 @@ import jsonschema
 import pytest
 
 from labkit import faults, history
-from labkit.campaign import tune
+from labkit.campaign import admission, tune
 from labkit.campaign.pairs import PARTS
 from labkit.campaign.sweep import PAGE, SWEEP
-from labkit.cluster import Lab
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
+from labkit.measure.service import in_hand_ns
 from labkit.spec import Spec
 from labkit.store import RunFolder
 from tests.e2e.helpers import (
@@ -99,8 +101,20 @@ def test_pairs_in_parallel_measure_the_same(lab: Lab) -> None:
     assert {trial["server_after"] for trial in beside["trials"]} == {"slave-cluster"}
     parts = sorted((Path(beside["run"]) / PARTS).iterdir())
     assert [part.name for part in parts] == ["1", "2", "3", "4"]
-    spans = [_span(part) for part in parts]
-    assert max(start for start, _ in spans) < min(end for _, end in spans), "the pairs did not run at the same time"
+    trials = [_trial(part) for part in parts]
+    spans = sorted((trial.start_ns, trial.end_ns) for trial in trials)
+    assert any(after[0] < before[1] for before, after in pairwise(spans)), "the pairs did not run at the same time"
+    for one, other in permutations(trials, 2):
+        heal = other.fault("heal")
+        assert heal is not None
+        start_ns, end_ns = _measured(one)
+        assert not start_ns < heal["before_ns"] < end_ns, "a pair was healed while another one was measured"
+    for trial in beside["trials"]:
+        assert 0 <= trial["pressure"]["busy"] <= 1
+        assert 0 <= trial["pressure"]["stolen"] <= 1
+    assert beside["flagged"] == [trial["number"] for trial in beside["trials"] if trial["flags"]]
+    quiet = [check["verdict"] for check in beside["checks"] if check["check"] == "machine-quiet"]
+    assert quiet == ["unknown" if any({*trial["flags"]} - {"cadence"} for trial in beside["trials"]) else "pass"]
 
     compared = run_cli("compare", alone["run"], beside["run"], "--json", "--assert", "outage.missed == 0")
     document = _answer(compared)
@@ -110,10 +124,53 @@ def test_pairs_in_parallel_measure_the_same(lab: Lab) -> None:
     assert "pairs: 1 and 4" in document["warnings"]
 
 
-def _span(part: Path) -> tuple[int, int]:
-    """First and last instant of a pair's trial."""
+def _trial(part: Path) -> history.Trial:
+    """A pair's only trial."""
     (trial,) = history.trials(history.read(RunFolder.open(part).history))
-    return min(event["t_ns"] for event in trial.events if "t_ns" in event), trial.end_ns
+    return trial
+
+
+def _measured(trial: history.Trial) -> tuple[int, int]:
+    """From when it was armed until the first good answer of the other node."""
+    (armed,) = trial.of("armed")
+    back = min(in_hand_ns(one) for one in trial.of("request") if one["server"] == "slave-cluster")
+    return armed["t_ns"], back
+
+
+def test_many_pairs_come_and_go(engine: Engine, working_folder: Path) -> None:
+    """`up --pairs` makes pairs that have nothing in common but the machine, whose health the engine does not look
+    after; each is known by its name, and one command removes them all."""
+    name = named("several")
+    names = [f"{name}-{number}" for number in (1, 2)]
+    with swept(engine, names[0]), swept(engine, names[1]):
+        done = run_cli("up", "--name", name, "--pairs", "2", "--together", *FAST[:4], "--json")
+        assert done.exit_code == 0, done.stderr
+        assert [one["name"] for one in done.document] == names
+        assert [one["vip_owners"] for one in done.document] == [["master-cluster"]] * 2
+        first, second = done.document
+        assert first["subnet"] != second["subnet"]
+        assert not {*first["ports"].values()} & {*second["ports"].values()}
+        pair = lifecycle.require(engine, names[1])
+        tests = [part.inspect()["Config"]["Healthcheck"]["Test"] for part in (pair.client, *pair.nodes.values())]
+        assert tests == [["NONE"]] * 3
+        checked = run_cli("check", "--name", names[1])
+        assert checked.exit_code == 0, checked.stdout
+        removed = run_cli("down", "--name", name, "--pairs", "--json")
+        assert {one["lab"] for one in removed.document} == {*names}
+        assert not any(leftovers(engine, one) for one in names)
+        assert "nothing to remove" in run_cli("down", "--name", name, "--pairs").stdout
+
+
+def test_a_look_at_the_machine_decides(lab: Lab) -> None:
+    """What `--parallel auto` goes by is measured on a real pair: it takes some CPU time and memory, all its requests
+    are accounted for, and what was seen is enough for one pair."""
+    look = admission.look_at(lab)
+    assert look.cpus == lab.engine.facts.cpus
+    assert 0 < look.pair_cpus < look.cpus
+    assert 0 <= look.others_cpus <= look.cpus
+    assert 10 < look.pair_mib < look.free_mib
+    assert 0 < look.on_time <= 1
+    assert 1 <= admission.admit(look, 3).pairs <= 3
 
 
 def test_tune_finds_a_deadtime(working_folder: Path) -> None:

@@ -34,6 +34,7 @@ def run_event(trials: int = 1, **changes: object) -> Event:
         "profile": "corrected",
         "fault": "node-kill",
         "expects_move": True,
+        "takes_cpu": False,
         "trials": trials,
         "cadence_ms": CADENCE_MS,
         "limit_ms": LIMIT_MS,
@@ -65,7 +66,12 @@ class TrialBuilder:
         return self.add("armed", t_ns=at_ns(ms))
 
     def end(self, ms: float) -> "TrialBuilder":
-        return self.add("trial-end", t_ns=at_ns(ms))
+        return self.cpu(0).cpu(ms).add("trial-end", t_ns=at_ns(ms))
+
+    def cpu(self, ms: float, waited_ms: float = 0) -> "TrialBuilder":
+        """A reading of a host with two CPUs, half of them idle. waited_ms: for how long somebody waited for one."""
+        told = {"idle_ms": int(ms), "steal_ms": 0, "all_ms": int(2 * ms), "waited_us": int(waited_ms * 1000)}
+        return self.add("cpu", t_ns=at_ns(ms), **told)
 
     def request(
         self,

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from labkit.history import Event
-from labkit.resources import images_dir
+from labkit.probe.agent import INSTRUMENT
 from labkit.timing import now_ns
 
-AGENT = images_dir() / "shared/client/usr/lib/labkit/agent.py"
+AGENT = INSTRUMENT
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 60  # how long to wait for an event that has to come
 

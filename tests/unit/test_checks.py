@@ -15,6 +15,7 @@ NAMES = [
     "config-identical",
     "expected-move",
     "failback-as-configured",
+    "machine-quiet",
     "no-false-failover",
     "right-server",
     "service-back",

@@ -44,27 +44,27 @@ NOTHING = [run_event(fault="none", expects_move=False, predicted={"outage_ms": [
         (
             MANY,
             "node-kill on master-cluster: the VIP was back after 1.50 s (median of 3), served by slave-cluster;"
-            " 9 of 9 checks passed.",
+            " 10 of 10 checks passed.",
         ),
         (
             PARTLY,
             "node-kill on master-cluster: the VIP was back after 1.50 s (median of 1 out of 2), served by"
-            " slave-cluster, and did not come back in 1 of 2 trials; 5 of 9 checks passed, failed: service-back,"
+            " slave-cluster, and did not come back in 1 of 2 trials; 6 of 10 checks passed, failed: service-back,"
             " unknown: expected-move, right-server, within-predicted-band.",
         ),
         (
             GAVE_UP,
-            "apache-stop on master-cluster: the VIP did not come back; 5 of 9 checks passed, failed: service-back,"
+            "apache-stop on master-cluster: the VIP did not come back; 6 of 10 checks passed, failed: service-back,"
             " unknown: expected-move, right-server, within-predicted-band.",
         ),
         (
             NOTHING,
-            "none on master-cluster: no outage in 1,000 requests, served by master-cluster; 9 of 9 checks passed.",
+            "none on master-cluster: no outage in 1,000 requests, served by master-cluster; 10 of 10 checks passed.",
         ),
         (
             [run_event()],
-            "node-kill: no fault was injected, so there is nothing to tell; 1 of 9 checks passed, unknown:"
-            " cadence-kept, expected-move, failback-as-configured, no-false-failover, right-server, service-back,"
+            "node-kill: no fault was injected, so there is nothing to tell; 1 of 10 checks passed, unknown:"
+            " cadence-kept, expected-move, failback-as-configured, machine-quiet, no-false-failover, right-server, service-back,"
             " single-owner, within-predicted-band.",
         ),
     ],
@@ -198,7 +198,7 @@ def test_the_summary_for_ci_tells_it_all() -> None:
 def test_junit_counts_unknown_as_an_error() -> None:
     """Nothing passes that could not be judged."""
     suite = ElementTree.fromstring(junit_xml(judged(PARTLY)).encode())
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("9", "1", "3")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("10", "1", "3")
     failed = suite.find("testcase[@name='service-back']/failure")
     assert failed is not None
     assert failed.get("message") == "trial 2: no good answer after the fault"

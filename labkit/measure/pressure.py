@@ -1,0 +1,69 @@
+"""How busy the engine's host was in an outage, and whether that was within bounds: a busy one stretches the figures."""
+
+from dataclasses import dataclass
+
+from labkit.history import Event, Trial
+
+ON_TIME_LEAST = 0.99  # of the requests have to start within 5 ms of their slot
+# Measured on 2 CPUs: see docs/performance.md.
+WAITED_MOST = 0.6
+BUSY_MOST = 0.95  # where the kernel has no PSI
+STOLEN_MOST = 0.05
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """The CPUs of the engine's host from the fault until the service was back, or until healing. None: not measured.
+
+    waited     share of the time in which some task had to wait for a CPU (PSI, `some` of /proc/pressure/cpu)
+    busy       share of all CPU time that was used
+    stolen     share of all CPU time that the host's own host took away
+    throttled_ms   for how long nodes had used up what their container is allowed, added up, as far as they lived on
+    """
+
+    waited: float | None
+    busy: float
+    stolen: float
+    throttled_ms: float | None
+
+
+def pressure(trial: Trial, start_ns: int, end_ns: int) -> Pressure | None:
+    """None without readings on both sides of the time. The agent takes five a second."""
+    readings = trial.of("cpu")
+    first = next((one for one in reversed(readings) if one["t_ns"] <= start_ns), None)
+    last = next((one for one in readings if one["t_ns"] >= end_ns), None)
+    if first is None or last is None or last["all_ms"] <= first["all_ms"]:
+        return None
+    all_ms = last["all_ms"] - first["all_ms"]
+    before_us, after_us = first.get("waited_us"), last.get("waited_us")
+    took_ns = last["t_ns"] - first["t_ns"]
+    return Pressure(
+        None if before_us is None or after_us is None else (after_us - before_us) * 1000 / took_ns,
+        1 - (last["idle_ms"] - first["idle_ms"]) / all_ms,
+        (last["steal_ms"] - first["steal_ms"]) / all_ms,
+        _throttled_ms(trial),
+    )
+
+
+def flags(cadence: float | None, found: Pressure | None) -> tuple[str, ...]:
+    """What of a trial was out of bounds: its figures are not those of a quiet machine.
+
+    cadence: share of the requests that were on time.
+    """
+    out = ["cadence"] if cadence is not None and cadence < ON_TIME_LEAST else []
+    if found is None:
+        return tuple(out)
+    tight = found.busy > BUSY_MOST if found.waited is None else found.waited > WAITED_MOST
+    out += ["pressure"] if tight else []
+    out += ["steal"] if found.stolen > STOLEN_MOST else []
+    out += ["throttled"] if found.throttled_ms else []
+    return tuple(out)
+
+
+def _throttled_ms(trial: Trial) -> float | None:
+    """A node that was killed in between has no second reading, or one that begins anew."""
+    by_node: dict[str, list[Event]] = {}
+    for event in trial.of("throttled"):
+        by_node.setdefault(event["node"], []).append(event)
+    spans = [told[-1]["throttled_us"] - told[0]["throttled_us"] for told in by_node.values() if len(told) > 1]
+    return sum(span for span in spans if span > 0) / 1000 if spans else None
