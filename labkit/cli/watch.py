@@ -195,9 +195,9 @@ def _heartbeats(node: Mapping[str, Any], word: Mapping[str, str]) -> str:
     if node["heartbeat_ago_ms"] is None:
         return word["none_heard"]
     ago, rate = duration(node["heartbeat_ago_ms"]), node["heartbeats_per_s"]
-    if node["silent"] or rate is None:
+    if node["silent"]:
         return f"[red]{word['silent'].format(ago=ago)}[/red]"
-    return word["beating"].format(ago=ago, rate=f"{rate:.1f}")
+    return word["beating"].format(ago=ago, rate="-" if rate is None else f"{rate:.1f}")
 
 
 def _minute(document: Mapping[str, Any], word: Mapping[str, str], language: Language) -> Iterator[Any]:

@@ -23,7 +23,6 @@ WORDS: Mapping[str, Text] = {
     "has_vip": Text("has the VIP", "tiene la IP virtual"),
     "no_vip": Text("does not have the VIP", "no tiene la IP virtual"),
     "serves": Text("serves the client", "atiende al cliente"),
-    "serves_not": Text("does not serve the client", "no atiende al cliente"),
     "node_is": Text("node", "nodo"),
     "heartbeats": Text("heartbeats", "latidos"),
     "beating": Text("{rate}/s, the last {ago} ago", "{rate}/s, el último hace {ago}"),
@@ -68,7 +67,6 @@ WORDS: Mapping[str, Text] = {
     ),
     "moves": Text("The VIP should move", "La IP virtual debería moverse"),
     "stays": Text("The VIP should stay", "La IP virtual debería quedarse"),
-    "keys": Text("keys", "teclas"),
     "end": Text("Ctrl-C ends the watch; the lab stays.", "Ctrl-C termina la observación; el laboratorio se queda."),
 }
 BAND = Text("{low} to {high} predicted", "se prevén de {low} a {high}")

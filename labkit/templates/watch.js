@@ -44,8 +44,8 @@ function showNode(node) {
 function heartbeats(node) {
   if (node.heartbeat_ago_ms === null) return words.none_heard;
   const ago = roughly(node.heartbeat_ago_ms);
-  if (node.silent || node.heartbeats_per_s === null) return fill(words.silent, { ago });
-  return fill(words.beating, { ago, rate: node.heartbeats_per_s.toFixed(1) });
+  if (node.silent) return fill(words.silent, { ago });
+  return fill(words.beating, { ago, rate: node.heartbeats_per_s === null ? "-" : node.heartbeats_per_s.toFixed(1) });
 }
 
 // Good answers stand above the line, the others hang below it.
