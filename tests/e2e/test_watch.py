@@ -27,15 +27,15 @@ from labkit.guide.album import SHM
 from labkit.progress import Silent
 from labkit.store import runs
 from labkit.timing import SECOND, now_ns, wait_until
-from tests.e2e.helpers import LONGEST_S, ROOT, Running, complaint, fast, lab_up, named, run_cli
+from tests.e2e.helpers import ROOT, Running, complaint, fast, lab_up, named, run_cli
 
 BROWSE = (Path(__file__).parent / "browse").read_text(encoding="utf-8")
 MASTER, SLAVE = "master-cluster", "slave-cluster"
-SOON_S, MOVED_S, MEASURED_S = 60, 90, 180
+SOON_S, MOVED_S, MEASURED_S = 60, 90, 240
 FAULT = "node-kill"
 SIZES = {"wide": (1200, 900), "narrow": (390, 800)}
 LOOKS = [(language, scheme, size) for language in ("en", "es") for scheme in ("light", "dark") for size in SIZES]
-pytestmark = pytest.mark.timeout(2 * LONGEST_S)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
