@@ -11,9 +11,9 @@ from labkit.cluster import Lab, NodeStatus, access
 from labkit.cluster.look import Sight
 from labkit.history import Event
 from labkit.language import Language, Text, listed, same
+from labkit.live.steps import Kind, Steps
 from labkit.plot import duration
 from labkit.report import headline
-from labkit.timing import MS
 
 SIGN = {
     "pass": ("green", Text("pass", "bien")),
@@ -24,86 +24,36 @@ SIGN = {
     "missing": ("red", Text("MISSING", "FALTA")),
     "error": ("red", Text("ERROR", "fallo")),
 }
+STEP: Mapping[Kind, str] = {"fault": "red", "healed": "green", "good": "green", "bad": "yellow"}  # in which colour
 markup = escape
 
 
 class Timeline:
-    """Prints a trial's steps as they happen, in ms after the fault. Told every event of the run.
-
-    A fault's own instant is known when injecting has ended, so what came in meanwhile is kept until then. A step that
-    repeats (a monitor that trips every second) is shown once.
-    """
+    """Prints a trial's steps as they happen. Told every event of the run."""
 
     def __init__(self, console: Console, trials: int, macs: dict[str, str]) -> None:
         self._console = console
         self._trials = trials
         self._macs = macs
-        self._zero_ns: int | None = None
-        self._kept: list[tuple[int, str]] = []
-        self._said: set[str] = set()
-        self._client = ""
-        self._good_due_ns = 0
+        self._steps = Steps(macs)
 
     def watch(self, event: Event) -> None:
         """Takes one event."""
-        kind = event["event"]
-        if kind == "trial-start":
-            self._zero_ns, self._kept, self._said, self._client = None, [], set(), ""
+        if event["event"] == "trial-start":
+            self._steps = Steps(self._macs)
             self._console.print(f"[bold]trial {event['trial']} of {self._trials}[/bold]")
-        elif kind == "fault":
-            self._fault(event)
-        elif kind == "log" and event["marker"]:
-            self._once(event["t_ns"], f"{event['node']}: {event['marker']}", event["text"])
-        elif kind == "request":
-            self._answer(event)
-        elif kind == "arp" and event["kind"] == "reply":
-            self._once(event["t_ns"], f"ARP: {self._macs.get(event['mac'], event['mac'])} answers for the VIP")
-        elif kind == "interrupted":
+        elif event["event"] == "interrupted":
             self._console.print(f"  [yellow]interrupted:[/yellow] {escape(event['reason'].splitlines()[0])}")
+        for step in self._steps.take(event):
+            line = in_line(step.after_ms, step.kind, step.what.en, step.detail)
+            self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
-    def _fault(self, event: Event) -> None:
-        if event["stage"] == "inject":
-            self._zero_ns = event["before_ns"]
-            width = (event["after_ns"] - event["before_ns"]) / MS
-            kept = [(t_ns, text) for t_ns, text in self._kept if t_ns >= event["before_ns"]]
-            self._kept = []
-            self._print(
-                self._zero_ns, f"[red]{event['fault']}[/red] on {event['node']} [dim](took {width:.0f} ms)[/dim]"
-            )
-            for t_ns, text in sorted(kept):
-                self._print(t_ns, text)
-        else:
-            self._said.clear()
-            self._print(event["after_ns"], f"[green]healed[/green]: {event['fault']} on {event['node']}")
 
-    def _answer(self, event: Event) -> None:
-        good = event["outcome"] == "good"
-        if good:
-            self._good_due_ns = max(self._good_due_ns, event["t_ns"])
-        elif event["t_ns"] < self._good_due_ns:
-            return  # a time-out, known only now, of a request that was due before service came back
-        state = f"good, {event['server']}" if good else str(event["outcome"])
-        if state == self._client or (not good and f"client: {state}" in self._said):
-            return
-        if good and self._client:  # service is back: the next failure is news again
-            self._said = {said for said in self._said if not said.startswith("client: ")}
-        self._client = state
-        colour = "green" if good else "yellow"
-        self._once(event["t_ns"] + event["took_us"] * 1000, f"client: {state}", colour=colour)
-
-    def _once(self, t_ns: int, what: str, detail: str = "", colour: str = "") -> None:
-        if what in self._said:
-            return
-        self._said.add(what)
-        text = f"[{colour}]{escape(what)}[/{colour}]" if colour else escape(what)
-        self._print(t_ns, f"{text}  [dim]{escape(detail)}[/dim]" if detail else text)
-
-    def _print(self, t_ns: int, text: str) -> None:
-        if self._zero_ns is None:
-            self._kept.append((t_ns, text))
-            return
-        after_ms = (t_ns - self._zero_ns) / MS
-        self._console.print(f"  {after_ms:+10.1f} ms  {text}", no_wrap=True, overflow="ellipsis", crop=True)
+def in_line(after_ms: float, kind: Kind, what: str, detail: str) -> str:
+    """A step of a trial as a line of a terminal."""
+    colour = STEP.get(kind)
+    told = f"[{colour}]{escape(what)}[/{colour}]" if colour else escape(what)
+    return f"  {after_ms:+10.1f} ms  {told}{f'  [dim]{escape(detail)}[/dim]' if detail else ''}"
 
 
 RESOURCES = {  # what `cl_status rscstatus` says, and `stopping`

@@ -77,10 +77,11 @@ class Container:
 
     def state(self) -> str:
         """created, running, paused, exited or dead; `gone` if somebody removed it."""
-        try:
-            self.sdk.reload()
-        except docker.errors.NotFound:
-            return "gone"
+        with translated(f"looking at {self.name}"):
+            try:
+                self.sdk.reload()
+            except docker.errors.NotFound:
+                return "gone"
         return str(self.sdk.status)
 
     def mac(self, network: str) -> str:

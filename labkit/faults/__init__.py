@@ -51,6 +51,12 @@ class Fault(Protocol):
     def heal(self, lab: Lab, node: str) -> Bracket: ...
 
 
+class Listed(Fault, Protocol):
+    """A fault of the catalogue, which students read about in Spanish, too."""
+
+    describe_es: str
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A number that changes what a fault does, from `lowest` to `highest`. The unit stands in its name or meaning."""
@@ -122,11 +128,11 @@ def heal_left(lab: Lab) -> dict[str, str]:
     return left
 
 
-def all_faults() -> dict[str, Fault]:
+def all_faults() -> dict[str, Listed]:
     """Every fault by name, sorted."""
     import labkit.faults as package
 
-    return plugins.discover(package, Fault)  # type: ignore[type-abstract]  # modules satisfy it, not classes
+    return plugins.discover(package, Listed)  # type: ignore[type-abstract]  # modules satisfy it, not classes
 
 
 def parameters(fault: Fault) -> Mapping[str, Parameter]:

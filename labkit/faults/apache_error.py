@@ -18,6 +18,7 @@ from labkit.spec import Spec
 
 name = "apache-error"
 describe = "every page of the active node answers 500 (Internal Server Error)"
+describe_es = "toda página del nodo activo responde 500 (Internal Server Error)"
 
 ERROR_CONF = "/etc/apache2/conf-enabled/labkit-error.conf"
 

@@ -16,6 +16,7 @@ from labkit.spec import Spec
 
 name = "apache-hang"
 describe = "every apache2 process on the active node is frozen (SIGSTOP): it listens and never answers"
+describe_es = "todos los procesos de apache2 del nodo activo quedan congelados (SIGSTOP): escucha y nunca responde"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -14,6 +14,7 @@ from labkit.spec import Spec
 
 name = "apache-kill"
 describe = "every apache2 process on the active node is killed (SIGKILL)"
+describe_es = "se matan todos los procesos de apache2 del nodo activo (SIGKILL)"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -13,6 +13,7 @@ from labkit.spec import Spec
 
 name = "apache-stop"
 describe = "apache2 stopped by its init script on the active node (the guide's S14), and S15 to return control"
+describe_es = "apache2 se detiene con su script de inicio en el nodo activo (S14 de la guía), y S15 devuelve el control"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -22,6 +22,7 @@ from labkit.spec import Spec
 
 name = "cpu-starve"
 describe = "the active node gets next to no CPU, and busy loops on it want all of that"
+describe_es = "el nodo activo recibe casi nada de CPU, y unos bucles la quieren toda"
 PARAMETERS = {
     "cpus": Parameter(0.01, 0.01, 64.0, "that the node gets; a hundredth is the least that the engine allows"),
     "loops": Parameter(16, 0, 1000, "busy loops: the more, the more seldom Heartbeat's turn comes"),

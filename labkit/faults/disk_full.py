@@ -24,6 +24,7 @@ from labkit.timing import MS, now_ns, pause_until
 
 name = "disk-full"
 describe = "/var is full on the active node: nothing can be logged or saved there any more"
+describe_es = "/var está lleno en el nodo activo: allí ya no se puede registrar ni guardar nada"
 
 GENERATION = "/var/lib/heartbeat/hb_generation"
 RELOADED_MS = 1000  # longer than a client's patience: after it, no request that a reload held up is still waiting

@@ -20,6 +20,7 @@ from labkit.spec import Spec
 
 name = "failback"
 describe = "the preferred node returns after an absence; the service follows it if auto_failback is on"
+describe_es = "el nodo preferido vuelve tras una ausencia; el servicio lo sigue si auto_failback está en on"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -15,6 +15,7 @@ from labkit.spec import Spec
 
 name = "heartbeat-freeze"
 describe = "every process of Heartbeat on the active node is stopped (SIGSTOP), and goes on when healed (SIGCONT)"
+describe_es = "todos los procesos de Heartbeat del nodo activo se detienen (SIGSTOP) y siguen al curarlo (SIGCONT)"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -17,6 +17,7 @@ from labkit.spec import Spec
 
 name = "heartbeat-kill"
 describe = "every process of Heartbeat on the active node is killed; the VIP and apache2 stay up there"
+describe_es = "se matan todos los procesos de Heartbeat del nodo activo; la IP virtual y apache2 siguen allí"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -11,6 +11,7 @@ from labkit.spec import Spec
 
 name = "heartbeat-stop"
 describe = "Heartbeat stopped by its init script on the active node: a graceful move"
+describe_es = "Heartbeat se detiene con su script de inicio en el nodo activo: un traspaso ordenado"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -15,6 +15,7 @@ from labkit.spec import Spec
 
 name = "link-down"
 describe = "the active node's network interface goes down inside the node, and up again when healed"
+describe_es = "la interfaz de red del nodo activo se apaga dentro del nodo, y se enciende al curarlo"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -20,6 +20,7 @@ from labkit.spec import Spec
 
 name = "loss"
 describe = "a share of the packets with heartbeats is lost on the way between the nodes, at random but seeded"
+describe_es = "parte de los paquetes con latidos se pierde entre los nodos, al azar pero con semilla"
 PARAMETERS = {"share": Parameter(0.2, 0.0, 1.0, "of the packets")}
 SHARE = PARAMETERS["share"].default
 

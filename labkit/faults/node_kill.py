@@ -12,6 +12,7 @@ from labkit.spec import Spec
 
 name = "node-kill"
 describe = "the active node loses its power: its container is killed"
+describe_es = "el nodo activo se queda sin corriente: su contenedor muere"
 
 TAKEOVER_MS = 600.0  # 250 to 500 ms were seen on a quiet machine
 

@@ -16,6 +16,7 @@ from labkit.spec import Spec
 
 name = "node-pause"
 describe = "the active node is frozen as a whole, and thaws when healed"
+describe_es = "el nodo activo se congela por completo, y se descongela al curarlo"
 
 
 def expect(spec: Spec) -> Expectation:

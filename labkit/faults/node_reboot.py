@@ -18,6 +18,7 @@ from labkit.timing import MS, SECOND, now_ns, pause_until
 
 name = "node-reboot"
 describe = "the active node loses its power and boots again after deadtime: failover, and failback by itself"
+describe_es = "el nodo activo se queda sin corriente y arranca de nuevo tras deadtime: failover, y failback por sí solo"
 
 PARAMETERS = {
     "beyond_s": Parameter(2.0, 0.0, 600.0, "that the power stays away beyond deadtime; 2 is enough for a takeover")

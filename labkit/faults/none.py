@@ -9,6 +9,7 @@ from labkit.spec import Spec
 
 name = "none"
 describe = "nothing is done: the reference"
+describe_es = "no se hace nada: la referencia"
 
 
 def expect(spec: Spec) -> Expectation:

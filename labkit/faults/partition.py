@@ -22,6 +22,7 @@ from labkit.spec import Spec
 
 name = "partition"
 describe = "the nodes no longer hear each other's heartbeats, while both still serve: split brain"
+describe_es = "los nodos ya no oyen los latidos del otro, y ambos siguen sirviendo: cerebro dividido"
 
 
 def expect(spec: Spec) -> Expectation:

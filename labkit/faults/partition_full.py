@@ -17,6 +17,7 @@ from labkit.spec import Spec
 
 name = "partition-full"
 describe = "the active node is cut off from everything, as if its cable were pulled at the switch"
+describe_es = "el nodo activo queda aislado de todo, como si le quitaran el cable en el switch"
 
 
 def expect(spec: Spec) -> Expectation:

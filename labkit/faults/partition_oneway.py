@@ -20,6 +20,7 @@ from labkit.spec import Spec
 
 name = "partition-oneway"
 describe = "the active node's heartbeats no longer reach its peer, while it still hears the peer's"
+describe_es = "los latidos del nodo activo ya no llegan a su par, mientras él sí oye los de su par"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -14,6 +14,7 @@ from labkit.spec import Spec
 
 name = "standby"
 describe = "the active node is told to hand everything over (hb_standby): a planned switch"
+describe_es = "al nodo activo se le ordena entregarlo todo (hb_standby): un cambio planeado"
 
 
 def expect(spec: Spec) -> Expectation:

@@ -12,6 +12,7 @@ from labkit.spec import Spec
 
 name = "takeover"
 describe = "the peer is told to take everything (hb_takeover): a planned switch"
+describe_es = "al par se le ordena tomarlo todo (hb_takeover): un cambio planeado"
 
 
 def expect(spec: Spec) -> Expectation:

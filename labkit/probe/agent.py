@@ -152,6 +152,10 @@ class Agent:
         """The latest instant that the agent has told, without asking it: it may be gone."""
         return self.seen.latest_ns
 
+    @property
+    def alive(self) -> bool:
+        return self._process.alive
+
     def close(self) -> None:
         """Ends the agent; its last events are heard."""
         if self._process.alive:

@@ -21,10 +21,12 @@ from labkit.language import Text, choose, listed, same
 # Written with all modules loaded: every Text that stands in one by itself.
 MODULES = [
     *(importlib.import_module(f"labkit.guide.{one.name}") for one in pkgutil.iter_modules(labkit.guide.__path__)),
+    *(importlib.import_module(f"labkit.live.{one}") for one in ("steps", "view", "watcher", "words")),
     importlib.import_module("labkit.cluster.look"),
     importlib.import_module("labkit.cli.guide"),
     importlib.import_module("labkit.cli.labs"),
     importlib.import_module("labkit.cli.show"),
+    importlib.import_module("labkit.cli.watch"),
 ]
 
 

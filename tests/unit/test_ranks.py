@@ -33,7 +33,7 @@ RANKS: dict[str, float] = {
         9.5: "report",
         9.8: "judging",
         10: "guide campaign",
-        10.2: "exercises",
+        10.2: "exercises live",
         10.5: "course",
         11: "cli",
         11.5: "__main__",
@@ -42,7 +42,14 @@ RANKS: dict[str, float] = {
 }
 
 # Libraries that one part alone may import, so that the rest works, and starts fast, without them.
-SOLE_IMPORTERS = {"docker": "engine", "matplotlib": "plot", "typer": "cli", "scapy": "wire"}
+SOLE_IMPORTERS = {
+    "docker": "engine",
+    "matplotlib": "plot",
+    "typer": "cli",
+    "scapy": "wire",
+    "starlette": "live",
+    "uvicorn": "live",
+}
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 
