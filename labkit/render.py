@@ -5,6 +5,7 @@ guide's edits, so that what a student sees in the lab is what the guide tells hi
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labkit.errors import LabkitError
@@ -17,16 +18,31 @@ MONITOR_TIMEOUT_MS = 1000.0  # of the monitor's own request, as short as monit t
 MONITOR_LOOKS = 2  # a request that fails once may be an accident
 MONITRC = "/etc/monit/monitrc"
 MONITOR_MARK = "/etc/labkit/monitor"
+MONITOR_LOOK = "/etc/labkit/look"
+HAND_OVER = "/usr/lib/labkit/hand-over"
+STATUS = "/usr/lib/labkit/status"
+# The processes of a service that labkit does not know: those that have its port. For use in a command line of a shell.
+PORT_HOLDERS = "$(ss -ltnp 'sport = :80' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -u)"
+
+
+SERVED_BY = "/etc/apache2/conf-enabled/labkit-served-by.conf"
+SERVED_BY_HEADER = """\
+# Whatever page it is, its answer tells the node.
+LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
+Header always set X-Served-By {node}
+"""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Text of the files that the packages ship: the starting point of every edit."""
+    """Text of the files that the packages ship, and of the image's own scripts: the starting point of every edit."""
 
     ha_cf: str
     haresources: str
     authkeys: str
     index_html: str
+    hand_over: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,8 @@ def haresources(spec: Spec, sample: str, node: str) -> str:
     if spec.profile == "as-printed":
         return f"{sample}{node} {spec.network.vip} apache2\n"
     prefix = spec.network.pool.prefixlen
-    return f"{sample}{spec.preferred} IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface} apache2\n"
+    vip = f"IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface}"
+    return f"{sample}{spec.preferred} {vip} {spec.service.name}\n"
 
 
 def authkeys(spec: Spec, sample: str, key: str) -> str:
@@ -114,22 +131,104 @@ def index_html(sample: str, node: str) -> str:
     return changed
 
 
+def mark(spec: Spec, node: str) -> str:
+    """The text in an answer that tells that it came from this node."""
+    if not spec.service.given:
+        return heading(node)
+    return (spec.service.says or "X-Served-By: {node}\r\n").replace("{node}", node)
+
+
+def service_script(spec: Spec) -> str:
+    """The path in a node of the script that starts and stops the service."""
+    return commands.APACHE_INIT if spec.service.is_apache else f"{commands.RESOURCES}/{spec.service.name}"
+
+
 def monitrc(spec: Spec, node: str) -> str:
-    """The monitor of the corrected profile: Heartbeat itself does not look whether apache2 still serves."""
-    hand_over = f'"/usr/lib/labkit/hand-over {spec.network.vip} {spec.peer_of(node)}" repeat every 3 cycles'
+    """The monitor of the corrected profile: Heartbeat itself does not look whether the service still serves."""
+    name = spec.service.name
+    hand_over = f'"{HAND_OVER} {spec.network.vip} {spec.peer_of(node)}" repeat every 3 cycles'
+    page = "" if spec.service.path == "/" else f' request "{spec.service.path}"'
+    if spec.service.is_apache:
+        check = f"""\
+check process apache2 with pidfile /run/apache2/apache2.pid
+    if does not exist then exec {hand_over}
+    if failed port 80 protocol http{page} with timeout {MONITOR_TIMEOUT_MS / 1000:g} seconds for {MONITOR_LOOKS} cycles
+        then exec {hand_over}
+"""
+    else:
+        check = f"""\
+check program {name} with path "{MONITOR_LOOK}"
+    if status != 0 for {MONITOR_LOOKS} cycles then exec {hand_over}
+"""
     return f"""\
-# The monitor of {node}'s apache2. Heartbeat with haresources starts and stops a service; it never looks at it again.
+# The monitor of {node}'s {name}. Heartbeat with haresources starts and stops a service; it never looks at it again.
 set daemon {MONITOR_CYCLE_MS / 1000:g}
 set log syslog
 set pidfile /run/monit.pid
 set idfile /var/lib/monit.id
 set statefile /var/lib/monit.state
 
-check process apache2 with pidfile /run/apache2/apache2.pid
-    if does not exist then exec {hand_over}
-    if failed port 80 protocol http with timeout {MONITOR_TIMEOUT_MS / 1000:g} seconds for {MONITOR_LOOKS} cycles
-        then exec {hand_over}
+{check}"""
+
+
+def _own_service(spec: Spec, samples: Samples) -> list[File]:
+    """What makes a node run another service than apache2: the monitor's look at it, and the image's scripts, which know
+    apache2 alone, with its script in the place of apache2's."""
+    name, script = spec.service.name, service_script(spec)
+    hand_over = _exchange(
+        samples.hand_over,
+        {
+            " The pattern spares /etc/init.d/apache2.": "",
+            "A hung apache2 would keep its init script waiting for a minute.": "A hung one may keep its script waiting.",
+            "pkill -9 -f '^/usr/sbin/apache2'": f"kill -9 {PORT_HOLDERS} 2>/dev/null",
+            "this node's apache2": f"this node's {name}",
+            "apache2 does not serve: handing over": f"{name} does not serve: handing over",
+            "starting apache2 here again": f"starting {name} here again",
+            commands.APACHE_INIT: script,
+        },
+    )
+    status = _exchange(samples.status, {"pgrep -f '^/usr/sbin/apache2'": f"timeout 2 {script} status"})
+    files = [
+        File("/etc/apache2/ports.conf", f"# {name} has port 80, and apache2 does not start without a port.\n"),
+        File(MONITOR_LOOK, _look(spec), mode=0o755),
+        File(HAND_OVER, hand_over, mode=0o755),
+        File(STATUS, status, mode=0o755),
+    ]
+    if spec.service.resource_agent:
+        files.append(File(script, _wrapper(name), mode=0o755))
+    return files
+
+
+def _look(spec: Spec) -> str:
+    return f"""\
+#!/bin/sh
+# What monit runs: whether the service answers. It is looked at where the VIP is; elsewhere it has no business to run.
+ip -4 -o address show to {spec.network.vip}/32 | grep -q . || exit 0
+curl -sf -m {MONITOR_TIMEOUT_MS / 1000:g} -o /dev/null "http://127.0.0.1{spec.service.path}"
 """
+
+
+def _wrapper(name: str) -> str:
+    """A script of Heartbeat's for an OCF agent, as those that ship: haresources knows no agents."""
+    return f"""\
+#!/bin/sh
+. {commands.RESOURCES}/hto-mapfuncs
+usage() {{ echo "usage: $0 $LEGAL_ACTIONS"; }}
+OCF_TYPE={name}
+OCF_RESOURCE_INSTANCE={name}
+rsc_type={name}
+export OCF_TYPE OCF_RESOURCE_INSTANCE
+ra_execocf "$1"
+"""
+
+
+def _exchange(script: str, parts: Mapping[str, str]) -> str:
+    """A script of the image with these parts exchanged; each has to be there exactly once."""
+    for old, new in parts.items():
+        if script.count(old) != 1:
+            raise LabkitError(f"a script of the image has {old!r} {script.count(old)} times: `labkit build --rebuild`")
+        script = script.replace(old, new)
+    return script
 
 
 def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
@@ -138,8 +237,13 @@ def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
         File(commands.HA_CF, ha_cf(spec, samples.ha_cf, node)),
         File(commands.HARESOURCES, haresources(spec, samples.haresources, node)),
         File(commands.AUTHKEYS, authkeys(spec, samples.authkeys, key), mode=0o600, secret=True),
-        File(commands.INDEX_HTML, index_html(samples.index_html, node)),
     ]
+    if not spec.service.given:
+        files.append(File(commands.INDEX_HTML, index_html(samples.index_html, node)))
+    elif spec.service.is_apache:
+        files.append(File(SERVED_BY, SERVED_BY_HEADER.format(node=node)))
+    else:
+        files += _own_service(spec, samples)
     if spec.profile == "corrected":
         files.append(File(MONITRC, monitrc(spec, node), mode=0o600))
         files.append(File(MONITOR_MARK, ""))

@@ -19,6 +19,7 @@ from labkit.spec import Spec
 name = "apache-error"
 describe = "every page of the active node answers 500 (Internal Server Error)"
 
+NEEDS_APACHE = True
 ERROR_CONF = "/etc/apache2/conf-enabled/labkit-error.conf"
 
 

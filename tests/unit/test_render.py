@@ -5,6 +5,7 @@ and become as long as the guide says, is held by tests/docker.
 """
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +44,9 @@ INDEX_HTML = """\
   Apache2 Debian Default Page
 </span>
 """
-SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML)
+NODE = Path(__file__).resolve().parents[2] / "images/shared/node"
+HAND_OVER, STATUS = ((NODE / path[1:]).read_text(encoding="utf-8") for path in (render.HAND_OVER, render.STATUS))
+SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML, HAND_OVER, STATUS)
 
 
 def lab(profile: str = "corrected", **timing: Any) -> Spec:
