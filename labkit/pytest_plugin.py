@@ -83,17 +83,18 @@ def ha_pair(ha_lab: "Lab") -> Iterator["Lab"]:
     """The pair in its starting state: both nodes well, the VIP and the service on the preferred one. Healed afterwards,
     whatever the test did to it."""
     from labkit import faults
+    from labkit.cluster.lab import settled
 
-    ha_lab.restore()  # the cure of the test before may have failed
+    now = ha_lab.statuses()
+    if not settled(now) or ha_lab.idle(now) or not now[ha_lab.spec.preferred].vip:
+        ha_lab.restore()  # the cure of the test before has failed
     yield ha_lab
     faults.heal_left(ha_lab)
     ha_lab.restore()
 
 
 @pytest.fixture
-def ha_fault(
-    ha_pair: "Lab", pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
-) -> Callable[..., Measured]:
+def ha_fault(ha_pair: "Lab", request: pytest.FixtureRequest) -> Callable[..., Measured]:
     """Measures a trial of a fault: `trial = ha_fault("node-kill"); assert trial.outage_ms < 3000`.
 
     Called with the fault, as `labkit failover --fault` takes it, and perhaps a seed. Healed when it returns.
@@ -107,8 +108,8 @@ def ha_fault(
     def measured(fault: str, seed: int | None = None) -> Measured:
         scenario = runner.Scenario(faults.fault(fault), 1, random.randrange(2**31) if seed is None else seed)
         faults.require(scenario.fault, ha_pair.spec)
-        folder = RunFolder.create(pytestconfig.rootpath / "runs", fault)
-        record_property(RUN, str(folder.path))
+        folder = RunFolder.create(request.config.rootpath / "runs", fault)
+        request.node.user_properties.append((RUN, str(folder.path)))
         return Measured(judged(folder, lambda: runner.run(ha_pair, scenario, folder, lambda event: None)), folder.path)
 
     return measured

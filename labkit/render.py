@@ -5,7 +5,6 @@ guide's edits, so that what a student sees in the lab is what the guide tells hi
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labkit.errors import LabkitError
@@ -19,7 +18,7 @@ MONITOR_LOOKS = 2  # a request that fails once may be an accident
 MONITRC = "/etc/monit/monitrc"
 MONITOR_MARK = "/etc/labkit/monitor"
 MONITOR_LOOK = "/etc/labkit/look"
-HAND_OVER = "/usr/lib/labkit/hand-over"
+HAND_OVER = "/etc/labkit/hand-over"
 STATUS = "/usr/lib/labkit/status"
 # The processes of a service that labkit does not know: those that have its port. For use in a command line of a shell.
 PORT_HOLDERS = "$(ss -ltnp 'sport = :80' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -u)"
@@ -35,13 +34,12 @@ Header always set X-Served-By {node}
 
 @dataclass(frozen=True)
 class Samples:
-    """Text of the files that the packages ship, and of the image's own scripts: the starting point of every edit."""
+    """Text of the files that the packages ship, and of the image's status script: the starting point of every edit."""
 
     ha_cf: str
     haresources: str
     authkeys: str
     index_html: str
-    hand_over: str
     status: str
 
 
@@ -145,10 +143,10 @@ def service_script(spec: Spec) -> str:
 
 def monitrc(spec: Spec, node: str) -> str:
     """The monitor of the corrected profile: Heartbeat itself does not look whether the service still serves."""
-    name = spec.service.name
-    hand_over = f'"{HAND_OVER} {spec.network.vip} {spec.peer_of(node)}" repeat every 3 cycles'
-    page = "" if spec.service.path == "/" else f' request "{spec.service.path}"'
+    name, repeat = spec.service.name, "repeat every 3 cycles"
     if spec.service.is_apache:
+        hand_over = f'"/usr/lib/labkit/hand-over {spec.network.vip} {spec.peer_of(node)}" {repeat}'
+        page = "" if spec.service.path == "/" else f' request "{spec.service.path}"'
         check = f"""\
 check process apache2 with pidfile /run/apache2/apache2.pid
     if does not exist then exec {hand_over}
@@ -158,7 +156,7 @@ check process apache2 with pidfile /run/apache2/apache2.pid
     else:
         check = f"""\
 check program {name} with path "{MONITOR_LOOK}"
-    if status != 0 for {MONITOR_LOOKS} cycles then exec {hand_over}
+    if status != 0 then exec "{HAND_OVER}" {repeat}
 """
     return f"""\
 # The monitor of {node}'s {name}. Heartbeat with haresources starts and stops a service; it never looks at it again.
@@ -171,40 +169,52 @@ set statefile /var/lib/monit.state
 {check}"""
 
 
-def _own_service(spec: Spec, samples: Samples) -> list[File]:
-    """What makes a node run another service than apache2: the monitor's look at it, and the image's scripts, which know
-    apache2 alone, with its script in the place of apache2's."""
+def _own_service(spec: Spec, samples: Samples, node: str) -> list[File]:
+    """What makes a node run another service than apache2, which the image's own scripts are made for."""
     name, script = spec.service.name, service_script(spec)
-    hand_over = _exchange(
-        samples.hand_over,
-        {
-            " The pattern spares /etc/init.d/apache2.": "",
-            "A hung apache2 would keep its init script waiting for a minute.": "A hung one may keep its script waiting.",
-            "pkill -9 -f '^/usr/sbin/apache2'": f"kill -9 {PORT_HOLDERS} 2>/dev/null",
-            "this node's apache2": f"this node's {name}",
-            "apache2 does not serve: handing over": f"{name} does not serve: handing over",
-            "starting apache2 here again": f"starting {name} here again",
-            commands.APACHE_INIT: script,
-        },
-    )
-    status = _exchange(samples.status, {"pgrep -f '^/usr/sbin/apache2'": f"timeout 2 {script} status"})
     files = [
         File("/etc/apache2/ports.conf", f"# {name} has port 80, and apache2 does not start without a port.\n"),
+        File(STATUS, _with_status_of(script, samples.status), mode=0o755),
         File(MONITOR_LOOK, _look(spec), mode=0o755),
-        File(HAND_OVER, hand_over, mode=0o755),
-        File(STATUS, status, mode=0o755),
+        File(HAND_OVER, _hand_over(name, script, spec.peer_of(node)), mode=0o755),
     ]
     if spec.service.resource_agent:
         files.append(File(script, _wrapper(name), mode=0o755))
     return files
 
 
+def _with_status_of(script: str, sample: str) -> str:
+    """The image's status script, which looks for apache2's processes, asking the service's own script."""
+    changed = sample.replace("pgrep -f '^/usr/sbin/apache2'", f"timeout 2 {script} status")
+    if changed == sample:
+        raise LabkitError(f"the image's {STATUS} does not look for apache2; rebuild it with `labkit build --rebuild`")
+    return changed
+
+
 def _look(spec: Spec) -> str:
     return f"""\
 #!/bin/sh
-# What monit runs: whether the service answers. It is looked at where the VIP is; elsewhere it has no business to run.
+# What monit runs: whether the service answers. It is looked at where the VIP is, unless Heartbeat is at work on it.
 ip -4 -o address show to {spec.network.vip}/32 | grep -q . || exit 0
+pgrep -f /usr/share/heartbeat/ResourceManager >/dev/null && exit 0
 curl -sf -m {MONITOR_TIMEOUT_MS / 1000:g} -o /dev/null "http://127.0.0.1{spec.service.path}"
+"""
+
+
+def _hand_over(name: str, script: str, peer: str) -> str:
+    """As the image's own for apache2, and a second look first: monit acts on one that is a cycle old."""
+    return f"""\
+#!/bin/sh
+# What monit runs when {name} does not answer: gives all resources to {peer}.
+{MONITOR_LOOK} && exit 0
+say() {{ logger -p daemon.notice -t labkit-monitor "$*"; }}
+say "{name} does not serve: handing over to {peer}"
+kill -9 {PORT_HOLDERS} 2>/dev/null # hung, it would keep its script waiting
+timeout 5 {commands.HB_STANDBY} all
+if [ "$(timeout 3 cl_status nodestatus {peer} 2>/dev/null)" = dead ]; then
+    say "{peer} is dead and cannot take over: starting {name} here again"
+    exec {script} start
+fi
 """
 
 
@@ -222,15 +232,6 @@ ra_execocf "$1"
 """
 
 
-def _exchange(script: str, parts: Mapping[str, str]) -> str:
-    """A script of the image with these parts exchanged; each has to be there exactly once."""
-    for old, new in parts.items():
-        if script.count(old) != 1:
-            raise LabkitError(f"a script of the image has {old!r} {script.count(old)} times: `labkit build --rebuild`")
-        script = script.replace(old, new)
-    return script
-
-
 def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
     """Everything that one node needs beyond its image. key: the shared secret of authkeys, one word."""
     files = [
@@ -243,7 +244,7 @@ def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
     elif spec.service.is_apache:
         files.append(File(SERVED_BY, SERVED_BY_HEADER.format(node=node)))
     else:
-        files += _own_service(spec, samples)
+        files += _own_service(spec, samples, node)
     if spec.profile == "corrected":
         files.append(File(MONITRC, monitrc(spec, node), mode=0o600))
         files.append(File(MONITOR_MARK, ""))

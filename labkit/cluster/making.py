@@ -12,7 +12,7 @@ from labkit.engine import Container, Engine, Placed, create, grants, images, net
 from labkit.errors import LabkitError, NotAvailable
 from labkit.heartbeat import commands
 from labkit.progress import Progress
-from labkit.render import HAND_OVER, STATUS, File, Samples, node_files
+from labkit.render import STATUS, File, Samples, node_files
 from labkit.spec import Spec
 from labkit.timing import MS, now_ns
 
@@ -223,7 +223,7 @@ def samples(container: Container) -> Samples:
         raise LabkitError(f"the image has no sample {path}; rebuild it with `labkit build --rebuild`")
 
     ha_cf, haresources, authkeys = (text(f"{commands.SAMPLES}/{name}") for name in ("ha.cf", "haresources", "authkeys"))
-    return Samples(ha_cf, haresources, authkeys, *(text(path) for path in (commands.INDEX_HTML, HAND_OVER, STATUS)))
+    return Samples(ha_cf, haresources, authkeys, *(text(path) for path in (commands.INDEX_HTML, STATUS)))
 
 
 def image_samples(engine: Engine, image: str, lab: str) -> Samples:

@@ -44,9 +44,8 @@ INDEX_HTML = """\
   Apache2 Debian Default Page
 </span>
 """
-NODE = Path(__file__).resolve().parents[2] / "images/shared/node"
-HAND_OVER, STATUS = ((NODE / path[1:]).read_text(encoding="utf-8") for path in (render.HAND_OVER, render.STATUS))
-SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML, HAND_OVER, STATUS)
+STATUS = (Path(__file__).resolve().parents[2] / "images/shared/node" / render.STATUS[1:]).read_text(encoding="utf-8")
+SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML, STATUS)
 
 
 def lab(profile: str = "corrected", **timing: Any) -> Spec:
