@@ -87,7 +87,7 @@ def _missing(service: Service) -> Iterator[tuple[str, str]]:
                     if file.read(2) != b"#!":
                         yield key, f"{path} is no script. Let it begin with `#!`, as in `#!/bin/sh`."
             except (OSError, ValueError) as error:
-                yield key, f"{show(path)} cannot be read ({_reason(error)}). Name a script beside lab.yaml."
+                yield key, f"{path!r} cannot be read ({_reason(error)}). Name a script beside lab.yaml."
     if service.document_root and not Path(service.document_root).is_dir():
         yield "document_root", f"{service.document_root} is not a folder. Name one beside lab.yaml."
 
