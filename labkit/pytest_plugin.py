@@ -64,7 +64,7 @@ def ha_lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
     from labkit.engine import Engine
     from labkit.errors import LabkitError
 
-    options = lifecycle.Options(staged=False, auto_ports=True, auto_subnet=True)
+    options = lifecycle.Options(auto_ports=True, auto_subnet=True)
     with ExitStack() as stack:
         try:
             spec = _spec(pytestconfig)
@@ -87,7 +87,7 @@ def ha_pair(ha_lab: "Lab") -> Iterator["Lab"]:
 
     now = ha_lab.statuses()
     if not settled(now) or ha_lab.idle(now) or not now[ha_lab.spec.preferred].vip:
-        ha_lab.restore()  # the cure of the test before has failed
+        ha_lab.restore()  # it has just come up, or the cure of the test before has failed
     yield ha_lab
     faults.heal_left(ha_lab)
     ha_lab.restore()

@@ -185,7 +185,7 @@ def _own_service(spec: Spec, samples: Samples, node: str) -> list[File]:
 
 def _with_status_of(script: str, sample: str) -> str:
     """The image's status script, which looks for apache2's processes, asking the service's own script."""
-    changed = sample.replace("pgrep -f '^/usr/sbin/apache2'", f"timeout 2 {script} status")
+    changed = sample.replace("pgrep -f '^/usr/sbin/apache2'", f"timeout 5 {script} status")
     if changed == sample:
         raise LabkitError(f"the image's {STATUS} does not look for apache2; rebuild it with `labkit build --rebuild`")
     return changed
