@@ -3,16 +3,29 @@
 The runner writes what happened; this reads it. Judging an old run again replaces its result and reports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from labkit import checks, history, report
+from labkit.errors import LabkitError
 from labkit.measure import Assertion, result
 from labkit.store import CAPTURE, RESULT, RunFolder, as_written
 from labkit.wire import wire_events
 
 REPORT = "report.html"
+
+
+def judged(folder: RunFolder, run: Callable[[], None], asserted: Sequence[Assertion] = ()) -> dict[str, Any]:
+    """Does a run and judges it. Whatever happens, what was measured is judged, too."""
+    try:
+        run()
+    except BaseException:
+        with suppress(LabkitError):  # the first trouble is the one to tell
+            judge(folder, asserted)
+        raise
+    return judge(folder, asserted)
 
 
 def judge(folder: RunFolder, asserted: Sequence[Assertion] = ()) -> dict[str, Any]:

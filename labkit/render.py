@@ -17,16 +17,30 @@ MONITOR_TIMEOUT_MS = 1000.0  # of the monitor's own request, as short as monit t
 MONITOR_LOOKS = 2  # a request that fails once may be an accident
 MONITRC = "/etc/monit/monitrc"
 MONITOR_MARK = "/etc/labkit/monitor"
+MONITOR_LOOK = "/etc/labkit/look"
+HAND_OVER = "/etc/labkit/hand-over"
+STATUS = "/usr/lib/labkit/status"
+# The processes of a service that labkit does not know: those that have its port. For use in a command line of a shell.
+PORT_HOLDERS = "$(ss -ltnp 'sport = :80' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -u)"
+
+
+SERVED_BY = "/etc/apache2/conf-enabled/labkit-served-by.conf"
+SERVED_BY_HEADER = """\
+# Whatever page it is, its answer tells the node.
+LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
+Header always set X-Served-By {node}
+"""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Text of the files that the packages ship: the starting point of every edit."""
+    """Text of the files that the packages ship, and of the image's status script: the starting point of every edit."""
 
     ha_cf: str
     haresources: str
     authkeys: str
     index_html: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,8 @@ def haresources(spec: Spec, sample: str, node: str) -> str:
     if spec.profile == "as-printed":
         return f"{sample}{node} {spec.network.vip} apache2\n"
     prefix = spec.network.pool.prefixlen
-    return f"{sample}{spec.preferred} IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface} apache2\n"
+    vip = f"IPaddr2::{spec.network.vip}/{prefix}/{spec.network.interface}"
+    return f"{sample}{spec.preferred} {vip} {spec.service.name}\n"
 
 
 def authkeys(spec: Spec, sample: str, key: str) -> str:
@@ -114,21 +129,106 @@ def index_html(sample: str, node: str) -> str:
     return changed
 
 
+def mark(spec: Spec, node: str) -> str:
+    """The text in an answer that tells that it came from this node."""
+    if not spec.service.given:
+        return heading(node)
+    return (spec.service.says or "X-Served-By: {node}\r\n").replace("{node}", node)
+
+
+def service_script(spec: Spec) -> str:
+    """The path in a node of the script that starts and stops the service."""
+    return commands.APACHE_INIT if spec.service.is_apache else f"{commands.RESOURCES}/{spec.service.name}"
+
+
 def monitrc(spec: Spec, node: str) -> str:
-    """The monitor of the corrected profile: Heartbeat itself does not look whether apache2 still serves."""
-    hand_over = f'"/usr/lib/labkit/hand-over {spec.network.vip} {spec.peer_of(node)}" repeat every 3 cycles'
+    """The monitor of the corrected profile: Heartbeat itself does not look whether the service still serves."""
+    name, repeat = spec.service.name, "repeat every 3 cycles"
+    if spec.service.is_apache:
+        hand_over = f'"/usr/lib/labkit/hand-over {spec.network.vip} {spec.peer_of(node)}" {repeat}'
+        page = "" if spec.service.path == "/" else f' request "{spec.service.path}"'
+        check = f"""\
+check process apache2 with pidfile /run/apache2/apache2.pid
+    if does not exist then exec {hand_over}
+    if failed port 80 protocol http{page} with timeout {MONITOR_TIMEOUT_MS / 1000:g} seconds for {MONITOR_LOOKS} cycles
+        then exec {hand_over}
+"""
+    else:
+        check = f"""\
+check program {name} with path "{MONITOR_LOOK}"
+    if status != 0 then exec "{HAND_OVER}" {repeat}
+"""
     return f"""\
-# The monitor of {node}'s apache2. Heartbeat with haresources starts and stops a service; it never looks at it again.
+# The monitor of {node}'s {name}. Heartbeat with haresources starts and stops a service; it never looks at it again.
 set daemon {MONITOR_CYCLE_MS / 1000:g}
 set log syslog
 set pidfile /run/monit.pid
 set idfile /var/lib/monit.id
 set statefile /var/lib/monit.state
 
-check process apache2 with pidfile /run/apache2/apache2.pid
-    if does not exist then exec {hand_over}
-    if failed port 80 protocol http with timeout {MONITOR_TIMEOUT_MS / 1000:g} seconds for {MONITOR_LOOKS} cycles
-        then exec {hand_over}
+{check}"""
+
+
+def _own_service(spec: Spec, samples: Samples, node: str) -> list[File]:
+    """What makes a node run another service than apache2, which the image's own scripts are made for."""
+    name, script = spec.service.name, service_script(spec)
+    files = [
+        File("/etc/apache2/ports.conf", f"# {name} has port 80, and apache2 does not start without a port.\n"),
+        File(STATUS, _with_status_of(script, samples.status), mode=0o755),
+        File(MONITOR_LOOK, _look(spec), mode=0o755),
+        File(HAND_OVER, _hand_over(name, script, spec.peer_of(node)), mode=0o755),
+    ]
+    if spec.service.resource_agent:
+        files.append(File(script, _wrapper(name), mode=0o755))
+    return files
+
+
+def _with_status_of(script: str, sample: str) -> str:
+    """The image's status script, which looks for apache2's processes, asking the service's own script."""
+    changed = sample.replace("pgrep -f '^/usr/sbin/apache2'", f"timeout 5 {script} status")
+    if changed == sample:
+        raise LabkitError(f"the image's {STATUS} does not look for apache2; rebuild it with `labkit build --rebuild`")
+    return changed
+
+
+def _look(spec: Spec) -> str:
+    return f"""\
+#!/bin/sh
+# What monit runs: whether the service answers. It is looked at where the VIP is, unless Heartbeat is at work on it.
+ip -4 -o address show to {spec.network.vip}/32 | grep -q . || exit 0
+pgrep -f /usr/share/heartbeat/ResourceManager >/dev/null && exit 0
+curl -sf -m {MONITOR_TIMEOUT_MS / 1000:g} -o /dev/null "http://127.0.0.1{spec.service.path}"
+"""
+
+
+def _hand_over(name: str, script: str, peer: str) -> str:
+    """As the image's own for apache2, and a second look first: monit acts on one that is a cycle old."""
+    return f"""\
+#!/bin/sh
+# What monit runs when {name} does not answer: gives all resources to {peer}.
+{MONITOR_LOOK} && exit 0
+say() {{ logger -p daemon.notice -t labkit-monitor "$*"; }}
+say "{name} does not serve: handing over to {peer}"
+kill -9 {PORT_HOLDERS} 2>/dev/null # hung, it would keep its script waiting
+timeout 5 {commands.HB_STANDBY} all
+if [ "$(timeout 3 cl_status nodestatus {peer} 2>/dev/null)" = dead ]; then
+    say "{peer} is dead and cannot take over: starting {name} here again"
+    exec {script} start
+fi
+"""
+
+
+def _wrapper(name: str) -> str:
+    """A script of Heartbeat's for an OCF agent, as those that ship: haresources knows no agents."""
+    return f"""\
+#!/bin/sh
+. {commands.RESOURCES}/hto-mapfuncs
+usage() {{ echo "usage: $0 $LEGAL_ACTIONS"; }}
+OCF_TYPE={name}
+OCF_RESOURCE_INSTANCE={name}
+rsc_type={name}
+export OCF_TYPE OCF_RESOURCE_INSTANCE
+ra_execocf "$1"
 """
 
 
@@ -138,8 +238,13 @@ def node_files(spec: Spec, samples: Samples, key: str, node: str) -> list[File]:
         File(commands.HA_CF, ha_cf(spec, samples.ha_cf, node)),
         File(commands.HARESOURCES, haresources(spec, samples.haresources, node)),
         File(commands.AUTHKEYS, authkeys(spec, samples.authkeys, key), mode=0o600, secret=True),
-        File(commands.INDEX_HTML, index_html(samples.index_html, node)),
     ]
+    if not spec.service.given:
+        files.append(File(commands.INDEX_HTML, index_html(samples.index_html, node)))
+    elif spec.service.is_apache:
+        files.append(File(SERVED_BY, SERVED_BY_HEADER.format(node=node)))
+    else:
+        files += _own_service(spec, samples, node)
     if spec.profile == "corrected":
         files.append(File(MONITRC, monitrc(spec, node), mode=0o600))
         files.append(File(MONITOR_MARK, ""))

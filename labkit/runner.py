@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import labkit
 from labkit import faults
 from labkit.cluster import Bracket, Lab
-from labkit.cluster.lab import CONFIGURATION, settled
+from labkit.cluster.lab import settled
 from labkit.errors import Unsettled
 from labkit.faults import Fault
 from labkit.heartbeat import commands
@@ -89,6 +89,7 @@ def run(
     turns: shared with the labs that run at the same time.
     Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
     """
+    faults.require(scenario.fault, lab.spec)
     faults.heal_left(lab)
     lab.await_nodes(settled, "both nodes are settled")
     folder.write("spec.yaml", to_yaml(lab.spec))
@@ -228,7 +229,7 @@ class _Run:
         outcome, too. What counts is who served when the fault struck: injecting may prepare the lab before that."""
         spec = self.lab.spec
         deadtime_s = spec.timing.deadtime_ms / 1000
-        if self.scenario.fault.expect(spec).moves:
+        if faults.expect(self.scenario.fault, spec).moves:
             before = agent.seen.server_at(bracket.before_ns)
             with suppress(Unsettled):
                 agent.wait(
@@ -252,7 +253,7 @@ class _Run:
 
 def _header(lab: Lab, scenario: Scenario) -> Event:
     """The first line of a history: all that is needed to repeat the run. Wall time stands here and nowhere else."""
-    expected = scenario.fault.expect(lab.spec)
+    expected = faults.expect(scenario.fault, lab.spec)
     return {
         "event": "run",
         "labkit": labkit.__version__,
@@ -284,6 +285,6 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
 def _digests(lab: Lab) -> dict[str, dict[str, str]]:
     """Node -> path -> SHA-256 of each configuration file, authkeys among them: its key is random, and stays secret."""
     return {
-        name: {path: sha256(container.get(path)).hexdigest() for path in CONFIGURATION[lab.spec.profile]}
+        name: {path: sha256(container.get(path)).hexdigest() for path in lab.configuration}
         for name, container in lab.nodes.items()
     }

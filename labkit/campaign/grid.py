@@ -85,7 +85,7 @@ def plan(parameters: Parameters) -> tuple[list[Cell], list[Skipped]]:
     Raises BadInput for what is no time or no fault, and where no timing is left.
     """
     for name in parameters.faults:
-        faults.fault(name)
+        faults.require(faults.fault(name), parameters.spec)
     cells, skipped = [], []
     for keepalive, deadtime in _timings(parameters):
         try:

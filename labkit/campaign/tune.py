@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from labkit import history
+from labkit import faults, history
 from labkit.campaign.grid import timing_of
 from labkit.campaign.load import Load
 from labkit.campaign.pairs import Pairs
@@ -139,7 +139,7 @@ def tune(
     }
     if found is not None:
         chosen = with_deadtime(spec, found.deadtime_ms)
-        band = scenario.fault.expect(chosen).outage_ms
+        band = faults.expect(scenario.fault, chosen).outage_ms
         answer |= {
             "timing": timing_of(chosen),
             "outage_ms": summaries[found.deadtime_ms],
@@ -215,7 +215,7 @@ def _step_down(ms: float) -> float:
 
 
 def _predicted(fault: Fault, spec: Spec) -> float | None:
-    band = fault.expect(spec).outage_ms
+    band = faults.expect(fault, spec).outage_ms
     return None if band is None else band[1]
 
 

@@ -1,7 +1,7 @@
 """Failover measured, and what became of it: lab, failover, runs, report, judge."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,9 +45,9 @@ from labkit.cli.show import Timeline, findings, in_language, outcome
 from labkit.cluster import Lab, doctor, lifecycle
 from labkit.cluster.look import look
 from labkit.engine import Engine
-from labkit.errors import BadInput, LabkitError, NotAvailable
+from labkit.errors import BadInput, NotAvailable
 from labkit.history import Event
-from labkit.judging import REPORT, judge
+from labkit.judging import REPORT, judge, judged
 from labkit.measure import Assertion
 from labkit.report import headline, verdict
 from labkit.spec import Spec
@@ -81,18 +81,7 @@ def _measure(
     """One run with its timeline on the console, judged."""
     timeline = Timeline(console, scenario.trials, lab.macs())
     folder = RunFolder.create(root, scenario.fault.name)
-    return _judged(folder, lambda: runner.run(lab, scenario, folder, timeline.watch, disposable), asserted)
-
-
-def _judged(folder: RunFolder, run: Callable[[], None], asserted: Sequence[Assertion]) -> dict[str, Any]:
-    """The result of a run. Whatever happens, what was measured is judged, too."""
-    try:
-        run()
-    except BaseException:
-        with suppress(LabkitError):  # the first trouble is the one to tell
-            judge(folder, asserted)
-        raise
-    return judge(folder, asserted)
+    return judged(folder, lambda: runner.run(lab, scenario, folder, timeline.watch, disposable), asserted)
 
 
 def failover(
@@ -127,6 +116,7 @@ def failover(
         raise BadInput("--keep and --parallel do not go together: pairs of a parallel run are always removed")
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
+    faults.require(scenario.fault, spec)
     options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
     console = err if as_json else out
     with progress(as_json) as shown:
@@ -161,7 +151,7 @@ def _shared(
     with Pairs(engine, spec, count, shown) as pairs:
         folder = RunFolder.create(root, scenario.fault.name)
         shown.step(f"starting {min(count, scenario.trials)} pairs, {', '.join(pairs.names)}")
-        return _judged(folder, lambda: pairs.run(spec, scenario, folder, watch), asserted)
+        return judged(folder, lambda: pairs.run(spec, scenario, folder, watch), asserted)
 
 
 def lab(
@@ -181,6 +171,7 @@ def lab(
     """
     scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31))
     spec = read_spec(file, platform=platform)
+    faults.require(scenario.fault, spec)
     with progress(False) as shown:
         shown.step("looking at this host")
         symptoms = doctor.examine(spec)

@@ -66,7 +66,7 @@ def faults(file: FileOption = None, root: RunsOption = RUNS, as_json: JsonOption
 
 
 def _entry(fault: Fault, spec: Spec, last: dict[str, Any] | None) -> dict[str, Any]:
-    expected = fault.expect(spec)
+    expected = catalogue.expect(fault, spec)
     return {
         "name": fault.name,
         "describe": fault.describe,
@@ -142,7 +142,7 @@ def inject(
         left = catalogue.unhealed(lab)
         if chosen.name in left:
             raise BadInput(f"{chosen.name} was injected on {left[chosen.name]} already; `labkit heal` comes first")
-        expected = _plain(chosen.expect(lab.spec))
+        expected = _plain(catalogue.expect(chosen, lab.spec))
         bracket = catalogue.inject(lab, chosen, where)
     if as_json:
         answer({"fault": chosen.name, "node": where, **bracket._asdict(), "expected": expected})

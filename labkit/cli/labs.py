@@ -42,7 +42,7 @@ from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
 from labkit.engine import Engine, contents, grants, images
-from labkit.errors import NotAvailable
+from labkit.errors import BadInput, NotAvailable
 from labkit.language import choose
 from labkit.resources import compose_dir, images_dir
 from labkit.spec import Spec
@@ -325,6 +325,8 @@ def compose(
     Example: labkit compose --file lab.yaml --folder /tmp/mine
     """
     spec = read_spec(file, name=None if file else compose_file.NAME)
+    if spec.service.given:
+        raise BadInput("service: the Compose file has the guide's page alone; leave it out, or use `labkit up`")
     engine = Engine.connect()
     with progress(False) as shown:
         built = images.ensure(engine, compose_file.PLATFORM, shown)

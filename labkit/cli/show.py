@@ -78,7 +78,7 @@ def in_words(status: NodeStatus) -> Text:
     return Text(
         str(status),
         f"{daemon}, IP virtual {'aquí' if status.vip else 'no está aquí'},"
-        f" apache2 {'funciona' if status.apache2 else 'detenido'}",
+        f" {status.service} {'funciona' if status.apache2 else 'detenido'}",
     )
 
 

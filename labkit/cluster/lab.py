@@ -15,7 +15,7 @@ from labkit.engine import Container, Done, Engine, create
 from labkit.errors import BadInput, LabkitError, Unsettled
 from labkit.heartbeat import commands
 from labkit.heartbeat.authkeys import without_keys
-from labkit.render import MONITRC
+from labkit.render import MONITRC, mark, service_script
 from labkit.spec import Spec
 from labkit.timing import wait_until
 
@@ -29,12 +29,12 @@ SETTLED = {"all": "none", "none": "all", "local": "local", "foreign": "foreign"}
 # the last line about its life tells them apart.
 STOPPING = "stopping"
 MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
-# $1: how often each address is asked at most; then the addresses.
+# $1: how often each address is asked at most; then the addresses, with their paths.
 GET_EACH = """
 tries=$1; shift
 for address; do
     left=$tries
-    until curl -sf -m 1 -o /dev/null "http://$address/"; do
+    until curl -sf -m 1 -o /dev/null "http://$address"; do
         left=$((left - 1)); [ $left -gt 0 ] || exit 1
         sleep 0.05
     done
@@ -57,7 +57,10 @@ class Bracket(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """What a node says of itself. resources: as cl_status says, empty without a daemon; peer: active, dead, up, ..."""
+    """What a node says of itself. resources: as cl_status says, empty without a daemon; peer: active, dead, up, ...
+
+    apache2: whether the service runs, whose name is in `service`: apache2, unless the spec has another.
+    """
 
     running: bool
     heartbeat: bool = False
@@ -65,6 +68,7 @@ class NodeStatus:
     peer: str = ""
     vip: bool = False
     apache2: bool = False
+    service: str = "apache2"
 
     @property
     def joined(self) -> bool:
@@ -82,7 +86,8 @@ class NodeStatus:
         daemon = (
             f"heartbeat {self.resources or 'starting'}, peer {self.peer or '?'}" if self.heartbeat else "no heartbeat"
         )
-        return f"{daemon}, VIP {'here' if self.vip else 'not here'}, apache2 {'runs' if self.apache2 else 'stopped'}"
+        vip, service = "here" if self.vip else "not here", "runs" if self.apache2 else "stopped"
+        return f"{daemon}, VIP {vip}, {self.service} {service}"
 
 
 @dataclass
@@ -112,6 +117,22 @@ class Lab:
     @property
     def vip(self) -> str:
         return str(self.spec.network.vip)
+
+    @property
+    def service(self) -> str:
+        """Path in a node of the script that starts and stops the service."""
+        return service_script(self.spec)
+
+    @property
+    def configuration(self) -> tuple[str, ...]:
+        """Paths of the files that make a node what it is in the cluster."""
+        own = () if self.spec.service.is_apache else (self.service,)
+        return CONFIGURATION[self.spec.profile] + own
+
+    @property
+    def url(self) -> str:
+        """The VIP's page as this machine gets it, where the engine is on this machine."""
+        return f"http://127.0.0.1:{self.gateway.published()[self.spec.ports.vip_http]}{self.spec.service.path}"
 
     @property
     def whole(self) -> bool:
@@ -192,7 +213,7 @@ class Lab:
             life = container.run("sh", "-c", LIFE).output if told["resources"] == "none" else ""
         if told["resources"] == "none" and "shutdown" in life:
             told["resources"] = STOPPING
-        return NodeStatus(running=True, **told)
+        return NodeStatus(running=True, service=self.spec.service.name, **told)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -213,12 +234,34 @@ class Lab:
         """What all nodes say, asked at once."""
         return dict(zip(self.nodes, self.each(self.status), strict=True))
 
+    def idle(self, statuses: dict[str, NodeStatus]) -> list[str]:
+        """The nodes on which the service does not run and should: apache2 everywhere, another one beside the VIP."""
+        everywhere = self.spec.service.is_apache
+        return [name for name, now in statuses.items() if (everywhere or now.vip) and not now.apache2]
+
     def answers(self, *addresses: str, tries: int = 1) -> bool:
         """Whether a page comes from each address, asked by the client until it does, at most so many times.
 
         All in one command, because starting a command in a container costs far more than a request.
         """
-        return self.client.run("sh", "-c", GET_EACH, "get", str(tries), *addresses).exit_code == 0
+        pages = [f"{address}{self.spec.service.path}" for address in addresses]
+        return self.client.run("sh", "-c", GET_EACH, "get", str(tries), *pages).exit_code == 0
+
+    def page(self, address: str) -> str:
+        """What the client gets from an address: the answer with its headers, or in one line why there is none."""
+        url = f"http://{address}{self.spec.service.path}"
+        return self.client.run("curl", "-sSi", "-m", "2", url).output
+
+    def require_telling(self) -> None:
+        """Raises BadInput unless the answer at the VIP tells which node gave it: without that nothing is measured."""
+        given = self.page(self.vip)
+        if not any(mark(self.spec, node) in given for node in self.nodes):
+            wanted = mark(self.spec, self.spec.preferred).strip()
+            raise BadInput(
+                f"service: what {self.spec.service.name} answers to {self.spec.service.path} does not tell which node"
+                f" gave it. Let it have {wanted!r} on {self.spec.preferred}, in a header or in the page, or write under"
+                f" service.says what it has. It began with: {given[:200]!r}"
+            )
 
     def macs(self) -> dict[str, str]:
         """MAC address -> node, of the nodes that run."""
@@ -248,7 +291,7 @@ class Lab:
         """The files that the nodes run with, NODE/path -> text, read from the nodes; secrets are blotted out."""
         found = {}
         for name, container in self.nodes.items():
-            for path in CONFIGURATION[self.spec.profile]:
+            for path in self.configuration:
                 text = container.get(path).decode("utf-8", "replace")
                 found[f"{name}{path}"] = without_keys(text) if path == commands.AUTHKEYS else text
         return found
@@ -305,9 +348,10 @@ class Lab:
         self._await_answers([address], what, timeout_s)
 
     def await_pages(self) -> None:
-        """Waits until the VIP and each node's own address give a page."""
-        own = [str(node.address) for node in self.spec.nodes.values()]
-        self._await_answers([self.vip, *own], "the VIP and both nodes serve their pages", CALM_S)
+        """Waits until the VIP gives a page, and where apache2 serves each node's own address, too."""
+        own = [str(node.address) for node in self.spec.nodes.values()] if self.spec.service.is_apache else []
+        what = "the VIP and both nodes serve their pages" if own else f"{self.spec.service.name} serves at the VIP"
+        self._await_answers([self.vip, *own], what, CALM_S)
 
     def _await_answers(self, addresses: list[str], what: str, timeout_s: float) -> None:
         def look() -> bool:
@@ -332,8 +376,8 @@ class Lab:
     # Back to the starting state
 
     def restore(self, patience_s: float = CALM_S) -> None:
-        """Brings the lab to its starting state, whatever a fault did to it: both nodes run and serve their pages, and
-        the preferred node has the VIP. Harmless when it is there already.
+        """Brings the lab to its starting state, whatever a fault did to it: both nodes run and serve their pages, or
+        a service of one's own runs beside the VIP, which the preferred node has. Harmless when it is there already.
 
         patience_s: how long the nodes may take to settle by themselves, before both are booted again.
         """
@@ -342,9 +386,8 @@ class Lab:
         preferred = self.spec.preferred
         if self.spec.profile == "corrected" and not now[preferred].vip:
             now = self._take_home()
-        for name in self.nodes:
-            if not now[name].apache2:  # giving resources back stops it on the node that gave them
-                self.act(name, commands.APACHE_INIT, "start")
+        for name in self.idle(now):  # giving resources back stops it on the node that gave them
+            self.act(name, self.service, "start")
         self.await_pages()
 
     def _mend(self, name: str) -> None:

@@ -4,13 +4,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from labkit.cluster import access
-from labkit.cluster.lab import Lab
+from labkit.cluster import access, service
+from labkit.cluster.lab import Lab, joined
 from labkit.cluster.making import (
     BARE,
     GRANT,
     NETWORK,
     PLATFORM,
+    SERVICE,
     SPEC,
     Options,
     Start,
@@ -58,11 +59,14 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
             f"network.interface: {spec.network.interface} cannot be had, because the engine calls the nodes' interface"
             f" {NIC}; leave it out"
         )
+    if options.bare and spec.service.given:
+        raise BadInput("service: a lab whose Heartbeat is configured by hand serves the guide's page; leave it out")
     found = images.ensure(engine, spec.platform, progress, options.mirror, options.rebuild)
     present = find(engine, spec.name)
     if present is not None and _is(present, spec, found, options):
         progress.step(f"the lab {spec.name!r} is up already")
-        if options.bare or all(status.joined and status.apache2 for status in present.statuses().values()):
+        statuses = present.statuses()
+        if options.bare or (joined(statuses) and not present.idle(statuses)):
             await_ready(present, options)
         else:
             progress.step("something is broken in it: it is brought to its starting state")
@@ -100,7 +104,8 @@ def is_bare(lab: Lab) -> bool:
 def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
     """Whether the lab that is up is the one asked for, and all of it runs."""
     asked = spec.on_subnet(lab.spec.network.pool) if options.auto_subnet or spec.network.subnet == "auto" else spec
-    return lab.spec == asked and lab.images() == found.digests and is_bare(lab) == options.bare and lab.whole
+    same = lab.spec == asked and lab.client.labels.get(SERVICE, "") == service.digest(spec)
+    return same and lab.images() == found.digests and is_bare(lab) == options.bare and lab.whole
 
 
 def find(engine: Engine, name: str) -> Lab | None:

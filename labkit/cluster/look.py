@@ -7,7 +7,7 @@ import requests
 
 from labkit.cluster.lab import Lab
 from labkit.language import Text, listed, same
-from labkit.render import heading
+from labkit.render import mark
 
 TIMEOUT_S = 5
 
@@ -30,19 +30,33 @@ class Sight:
 
 
 def look(lab: Lab) -> list[Sight]:
-    """Gets index.html from both nodes' addresses and from the VIP, from the client and from this host."""
+    """Gets the page from the nodes that serve and from the VIP, from the client and from this host."""
     owners = lab.owners()
-    wanted = [(_OF_A_NODE.filled(node=name), str(node.address), [name]) for name, node in lab.spec.nodes.items()] + [
-        (_OF_THE_VIP, lab.vip, owners)
-    ]
-    fetched = lab.client.ask("/usr/lib/labkit/fetch", *(f"http://{address}/" for _, address, _ in wanted))
+    serving = list(lab.nodes) if lab.spec.service.is_apache else owners
+    wanted = [
+        (_OF_A_NODE.filled(node=name), str(node.address), [name])
+        for name, node in lab.spec.nodes.items()
+        if name in serving
+    ] + [(_OF_THE_VIP, lab.vip, owners)]
     sights = [
-        _page(
-            lab, check, f"http://{address}/", answer["page"], answer["error"] or f"status {answer['status']}", expected
+        _page(lab, check, _url(lab, address), page, trouble, expected)
+        for (check, address, expected), (page, trouble) in zip(
+            wanted, _fetched(lab, [address for _, address, _ in wanted]), strict=True
         )
-        for (check, address, expected), answer in zip(wanted, fetched, strict=True)
     ]
-    return [*sights, _one_owner(lab, owners), *_through_ports(lab, owners)]
+    return [*sights, _one_owner(lab, owners), *_through_ports(lab, serving, owners)]
+
+
+def _url(lab: Lab, host: str) -> str:
+    return f"http://{host}{lab.spec.service.path}"
+
+
+def _fetched(lab: Lab, addresses: list[str]) -> list[tuple[str, str]]:
+    """What the client gets from each address, and how it went. A service of one's own may tell its node in a header."""
+    if lab.spec.service.given:
+        return [(page, page.partition("\r\n")[0].strip()) for page in map(lab.page, addresses)]
+    answers = lab.client.ask("/usr/lib/labkit/fetch", *(_url(lab, address) for address in addresses))
+    return [(one["page"], one["error"] or f"status {one['status']}") for one in answers]
 
 
 def _one_owner(lab: Lab, owners: list[str]) -> Sight:
@@ -57,21 +71,23 @@ def _one_owner(lab: Lab, owners: list[str]) -> Sight:
     )
 
 
-def _through_ports(lab: Lab, owners: list[str]) -> list[Sight]:
+def _through_ports(lab: Lab, serving: list[str], owners: list[str]) -> list[Sight]:
     """The same pages as a user's browser gets them."""
     first, second = lab.spec.nodes
     ports = lab.spec.ports
-    wanted = {ports.first_http: [first], ports.second_http: [second], ports.vip_http: owners}
+    of_node = {ports.first_http: first, ports.second_http: second}
+    wanted = {port: [name] for port, name in of_node.items() if name in serving} | {ports.vip_http: owners}
     published = lab.gateway.published()
     sights = []
     for inside, expected in wanted.items():
-        url = f"http://127.0.0.1:{published.get(inside, inside)}/"
+        url = _url(lab, f"127.0.0.1:{published.get(inside, inside)}")
         if not lab.engine.is_local:
             sights.append(Sight(same(url), "unknown", _ELSEWHERE.filled(where=lab.engine.where)))
             continue
         try:
             answer = requests.get(url, timeout=TIMEOUT_S)
-            page, trouble = answer.text, f"status {answer.status_code}"
+            headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+            page, trouble = headers + answer.text, f"status {answer.status_code}"
         except requests.RequestException as error:
             page, trouble = "", type(error).__name__
         sights.append(_page(lab, same(url), url, page, trouble, expected))
@@ -80,9 +96,9 @@ def _through_ports(lab: Lab, owners: list[str]) -> list[Sight]:
 
 def _page(lab: Lab, check: Text, url: str, page: str, trouble: str, expected: list[str]) -> Sight:
     """Whether a page is that of exactly the one node that is expected."""
-    shown = [name for name in lab.nodes if heading(name) in page]
+    shown = [name for name in lab.nodes if mark(lab.spec, name) in page]
     seen = (
-        Text("{url} shows {page}", "{url} muestra {page}").filled(url=url, page=heading(shown[0]))
+        Text("{url} shows {page}", "{url} muestra {page}").filled(url=url, page=_mark(lab, shown[0]))
         if shown
         else _NO_PAGE.filled(url=url, trouble=trouble)
     )
@@ -91,7 +107,11 @@ def _page(lab: Lab, check: Text, url: str, page: str, trouble: str, expected: li
     if shown == expected:
         return Sight(check, "pass", seen)
     wanted = Text("{seen}, expected {page}", "{seen}, se esperaba {page}")
-    return Sight(check, "fail", wanted.filled(seen=seen, page=heading(expected[0])))
+    return Sight(check, "fail", wanted.filled(seen=seen, page=_mark(lab, expected[0])))
+
+
+def _mark(lab: Lab, node: str) -> str:
+    return mark(lab.spec, node).strip()
 
 
 def _names(nodes: list[str]) -> Text:

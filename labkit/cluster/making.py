@@ -7,17 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.cluster import access
+from labkit.cluster import access, service
 from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
 from labkit.engine import Container, Engine, Placed, create, grants, images, network
 from labkit.errors import LabkitError, NotAvailable
 from labkit.heartbeat import commands
 from labkit.progress import Progress
-from labkit.render import File, Samples, node_files
+from labkit.render import STATUS, File, Samples, node_files
 from labkit.spec import Spec
 from labkit.timing import MS, now_ns
 
-SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
+SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE = (
+    f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service")
+)
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
 DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
@@ -76,6 +78,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         NETWORK: kind,
         GRANT: grant.name,
         BARE: "yes" if options.bare else "no",
+        SERVICE: service.digest(spec),
     }
     health: Mapping[str, Any] = {} if options.watched else create.UNWATCHED
     client = create.container(
@@ -181,6 +184,8 @@ def await_ready(lab: Lab, options: Options) -> None:
     else:
         lab.await_page(lab.vip, "the VIP answers")
         lab.restore()
+    if lab.spec.service.given:
+        lab.require_telling()
 
 
 def _milestone(came: Start, name: str, begun: int) -> None:
@@ -206,7 +211,7 @@ def configure(lab: Lab) -> None:
     key = secrets.token_hex(20)
     for name, container in lab.nodes.items():
         files = node_files(lab.spec, samples(container), key, name)
-        container.put([_placed(file) for file in files])
+        container.put([*(_placed(file) for file in files), *service.files(lab.spec)])
 
 
 def _placed(file: File) -> Placed:
@@ -225,7 +230,7 @@ def samples(container: Container) -> Samples:
         raise LabkitError(f"the image has no sample {path}; rebuild it with `labkit build --rebuild`")
 
     ha_cf, haresources, authkeys = (text(f"{commands.SAMPLES}/{name}") for name in ("ha.cf", "haresources", "authkeys"))
-    return Samples(ha_cf, haresources, authkeys, text(commands.INDEX_HTML))
+    return Samples(ha_cf, haresources, authkeys, *(text(path) for path in (commands.INDEX_HTML, STATUS)))
 
 
 def image_samples(engine: Engine, image: str, lab: str) -> Samples:

@@ -5,10 +5,12 @@ A fault strikes one node, usually the one that has the VIP. Healing twice is har
 
 A fault with parameters names them in its PARAMETERS, and its `expect` and `inject` take them by keyword. A user sets
 them behind the fault's name: `loss:share=0.5`. Healing needs none: it undoes whatever was done.
+
+The faults of the web server, `apache-...`, strike a service of one's own in its place, unless they say NEEDS_APACHE.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from labkit import plugins
@@ -89,11 +91,37 @@ class _Tuned:
         return bracket
 
 
+def expect(fault: Fault, spec: Spec) -> Expectation:
+    """What a fault does to such a lab. How long a service of one's own takes to stop and to start is not known, so that
+    no outage is predicted for a move of it."""
+    expected = fault.expect(spec)
+    if spec.service.is_apache:
+        return expected
+    why = expected.why.replace("apache2", spec.service.name)
+    return replace(expected, why=why, outage_ms=None if expected.moves else expected.outage_ms)
+
+
+def require(fault: Fault, spec: Spec) -> None:
+    """Raises BadInput for a fault that cannot strike the lab's service: only apache2 has a configuration that is known.
+
+    A fault that says NEEDS_APACHE is of that kind. To be asked before anything is made or touched.
+    """
+    if getattr(fault, "NEEDS_APACHE", False) and not spec.service.is_apache:
+        raise BadInput(
+            f"{fault.name} changes apache2's configuration, and the lab {spec.name!r} serves {spec.service.name};"
+            " use apache-stop, apache-kill or apache-hang, which strike the service, whatever it is"
+        )
+
+
 JOURNAL = "/var/lib/labkit/faults"  # in the client: found by the lab's labels, gone with the lab
 
 
 def inject(lab: Lab, fault: Fault, node: str) -> Bracket:
-    """Journals the fault and injects it, so that a process which is killed now leaves word of what to heal."""
+    """Journals the fault and injects it, so that a process which is killed now leaves word of what to heal.
+
+    Raises BadInput, before anything else, as require() does.
+    """
+    require(fault, lab.spec)
     lab.client.put([Placed(f"{JOURNAL}/{fault.name}", node.encode())])
     return fault.inject(lab, node)
 

@@ -11,6 +11,7 @@ outside the band says so.
 from labkit.cluster import Bracket, Lab
 from labkit.faults import Expectation
 from labkit.heartbeat import commands
+from labkit.render import PORT_HOLDERS
 from labkit.spec import Spec
 
 PROCESSES = "^/usr/sbin/apache2"  # not `apache2`, which would hit /etc/init.d/apache2 at its work, too
@@ -26,12 +27,20 @@ def expect(spec: Spec, detection_ms: tuple[float, float], why: str) -> Expectati
 
 
 def signal(lab: Lab, node: str, which: str) -> Bracket:
-    """Sends a signal to every apache2 process. Raises LabkitError if there is none."""
-    return lab.act(node, "pkill", f"-{which}", "-f", PROCESSES)
+    """Sends a signal to every apache2 process, or to those that have the port of a service of one's own.
+
+    Raises LabkitError if there is none.
+    """
+    if lab.spec.service.is_apache:
+        return lab.act(node, "pkill", f"-{which}", "-f", PROCESSES)
+    return lab.act(node, "sh", "-c", f"kill -{which} {PORT_HOLDERS}")
 
 
 def cure(lab: Lab, node: str) -> Bracket:
-    """Has apache2 run again, whatever became of it: thawed if it was frozen, started if it was dead."""
+    """Has apache2 run again, whatever became of it: thawed if it was frozen, started if it was dead. A service of one's
+    own is thawed; where it has to run, `Lab.restore()` starts it."""
     lab.start(node)
+    if not lab.spec.service.is_apache:
+        return lab.stamped(node, "sh", "-c", f"kill -CONT {PORT_HOLDERS}")[0]
     thawed, _ = lab.stamped(node, "pkill", "-CONT", "-f", PROCESSES)  # fails where there is none
     return Bracket(thawed.before_ns, lab.act(node, commands.APACHE_INIT, "start").after_ns)

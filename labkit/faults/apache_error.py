@@ -20,6 +20,7 @@ name = "apache-error"
 describe = "every page of the active node answers 500 (Internal Server Error)"
 describe_es = "toda página del nodo activo responde 500 (Internal Server Error)"
 
+NEEDS_APACHE = True
 ERROR_CONF = "/etc/apache2/conf-enabled/labkit-error.conf"
 
 

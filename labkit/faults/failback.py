@@ -34,7 +34,8 @@ def inject(lab: Lab, node: str) -> Bracket:
     preferred = lab.spec.preferred
     peer = lab.spec.peer_of(preferred)
     lab.act(preferred, commands.HEARTBEAT_INIT, "stop")
-    lab.act(preferred, commands.APACHE_INIT, "start")
+    if lab.spec.service.is_apache:
+        lab.act(preferred, commands.APACHE_INIT, "start")
     lab.await_nodes(
         lambda now: now[peer].vip and now[peer].resources == "all" and now[peer].peer == "dead",
         f"{peer} has all resources and takes {preferred} for dead",

@@ -11,7 +11,7 @@ from typing import Any
 from labkit.cluster import Lab
 from labkit.engine import Placed
 from labkit.errors import LabkitError, Unsettled
-from labkit.render import heading
+from labkit.render import mark
 from labkit.timing import SECOND, now_ns
 
 INSTRUMENT = Path(__file__).with_name("instrument.py")  # the agent itself, which runs in the client
@@ -83,11 +83,11 @@ class Agent:
         self.offset_ns: int | None = None
         link = lab.client.must("sh", "-c", WATCHING_LINK, "link", lab.spec.network.interface).strip()
         lab.client.put([Placed(AGENT, INSTRUMENT.read_bytes(), 0o755)])
-        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--interface", link]
+        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--path", lab.spec.service.path, "--interface", link]
         command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
         command += ["--arp-ms", f"{settings.arp_ms:g}"]
         for node in lab.nodes:
-            command += ["--marker", f"{node}={heading(node)}"]
+            command += ["--marker", f"{node}={mark(lab.spec, node)}"]
         self._process = lab.client.talk(*command, heard=self._heard)
 
     def _heard(self, lines: list[str]) -> None:

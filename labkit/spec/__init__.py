@@ -4,7 +4,7 @@ First stage of the flow. A spec is frozen and valid from the moment that it exis
 one `BadInput` that lists every problem with file, line, field and remedy, before anything is created.
 """
 
-from labkit.spec.models import Limits, Network, Node, Ports, Profile, Spec, Timing
+from labkit.spec.models import Limits, Network, Node, Ports, Profile, Service, Spec, Timing
 from labkit.spec.reading import default, json_schema, load, to_yaml
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Node",
     "Ports",
     "Profile",
+    "Service",
     "Spec",
     "Timing",
     "default",

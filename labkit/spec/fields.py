@@ -2,9 +2,10 @@
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from labkit.errors import BadInput
@@ -14,11 +15,13 @@ AUTO: Literal["auto"] = "auto"
 PREFIXES = range(8, 30)  # /29 has just room for five lab addresses and the engine's own
 
 _RESERVED_NODES = ("client", "gateway", "localhost")
+_RESERVED_SCRIPTS = ("apache2", "heartbeat", "hto-mapfuncs")
 _RESERVED_INTERFACES = (".", "..", "all", "default", "lo")
 _LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _LAB = r"^[a-z0-9][a-z0-9-]{0,30}$"
 _INTERFACE = r"^[A-Za-z0-9_.-]{1,15}$"
 _TIME = r"^[0-9]+(\.[0-9]+)?(ms|us|usec)?$"
+_URL_PATH = r"^/[A-Za-z0-9/._~%?=&+,:@-]*$"
 _ADDRESS_SCHEMA = {"type": "string", "format": "ipv4"}
 _TIME_SCHEMA = {"type": ["string", "number"], "pattern": _TIME, "exclusiveMinimum": 0}
 _SUBNET_SCHEMA = {"type": "string", "pattern": r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2})$"}
@@ -73,6 +76,33 @@ def _platform(name: str) -> str:
     if not name.strip() or not name.isprintable():
         raise problem("the name of the platform is empty. Write 'auto', or a name that `labkit platforms` lists.")
     return name
+
+
+def _script(path: str) -> str:
+    name = script_name(path)
+    if not re.fullmatch(_LAB, name) or name in _RESERVED_SCRIPTS:
+        raise problem(
+            f"{show(path)} cannot be a resource of Heartbeat's. Call the file by 1 to 31 lower-case letters, digits"
+            f" and `-` (what follows a point does not count), and none of {', '.join(_RESERVED_SCRIPTS)}."
+        )
+    return path
+
+
+def script_name(path: str) -> str:
+    """What Heartbeat calls the resource of a script: the file's name up to its first point."""
+    return PurePath(path).name.partition(".")[0]
+
+
+def _url_path(path: str) -> str:
+    if not re.fullmatch(_URL_PATH, path):
+        raise problem(f"{show(path)} is not the path of a page. Write one like '/status', without blanks and quotes.")
+    return path
+
+
+def _telling(text: str) -> str:
+    if "{node}" not in text or not text.isprintable():
+        raise problem(f"{show(text)} does not tell one node from the other. Write {{node}} where its name stands.")
+    return text
 
 
 def _time(value: object) -> str:
@@ -130,6 +160,10 @@ LabName = Annotated[str, AfterValidator(_lab_name), WithJsonSchema({"type": "str
 NodeName = Annotated[str, AfterValidator(_node_name), WithJsonSchema({"type": "string", "pattern": _LABEL})]
 PlatformName = Annotated[str, AfterValidator(_platform), WithJsonSchema({"type": "string", "minLength": 1})]
 Interface = Annotated[str, AfterValidator(_interface), WithJsonSchema({"type": "string", "pattern": _INTERFACE})]
+FilePath = Annotated[str, Field(min_length=1)]
+ScriptPath = Annotated[FilePath, AfterValidator(_script)]
+UrlPath = Annotated[str, AfterValidator(_url_path), WithJsonSchema({"type": "string", "pattern": _URL_PATH})]
+Telling = Annotated[str, AfterValidator(_telling), WithJsonSchema({"type": "string", "pattern": r"\{node\}"})]
 Time = Annotated[str, BeforeValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 Address = Annotated[IPv4Address, BeforeValidator(as_address), WithJsonSchema(_ADDRESS_SCHEMA)]
 Subnet = Annotated[IPv4Network | Literal["auto"], BeforeValidator(as_subnet), WithJsonSchema(_SUBNET_SCHEMA)]

@@ -8,13 +8,27 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from labkit.heartbeat.times import parse_time, show_ms
-from labkit.spec.fields import Address, Interface, LabName, NodeName, PlatformName, Subnet, Time, problem
+from labkit.spec.fields import (
+    Address,
+    FilePath,
+    Interface,
+    LabName,
+    NodeName,
+    PlatformName,
+    ScriptPath,
+    Subnet,
+    Telling,
+    Time,
+    UrlPath,
+    problem,
+    script_name,
+)
 from labkit.spec.places import DEFAULT_SUBNET, address_problems, move, with_places
 from labkit.spec.problems import bad_option
 
 Profile = Literal["corrected", "as-printed"]
 HostPort = Annotated[int, Field(ge=1, le=65535)]
-_SECTIONS = ("network", "nodes", "timing", "ports", "limits")
+_SECTIONS = ("network", "nodes", "timing", "ports", "limits", "service")
 
 
 def _raise_all(title: str, problems: Mapping[tuple[str, ...], str], also: ValidationError | None = None) -> None:
@@ -156,6 +170,63 @@ class Limits(_Model):
     memory_mib: int = Field(2048, ge=6, description="Memory for a node in MiB.")
 
 
+class Service(_Model):
+    """What the pair serves on port 80 in place of the guide's page. Files and folders lie beside `lab.yaml`.
+
+    With a script Heartbeat runs that where the VIP is, and nowhere else. A document root alone is served by apache2,
+    which runs on both nodes at all times, as in the guide.
+    """
+
+    init_script: ScriptPath | None = Field(
+        None, description="Init script (LSB: start, stop, status) that starts the service."
+    )
+    resource_agent: ScriptPath | None = Field(
+        None, description="OCF resource agent that starts the service, in place of an init script."
+    )
+    document_root: FilePath | None = Field(
+        None,
+        description="Folder whose files the nodes get: in /srv/NAME, with NAME the script's name; without a script they"
+        " are served by apache2.",
+    )
+    path: UrlPath = Field("/", description="Page that the monitor and the probe ask for.")
+    says: Telling | None = Field(
+        None,
+        description="Text in that answer, headers included, that tells who gave it. Unset, the header"
+        " `X-Served-By: {node}`.",
+    )
+
+    @property
+    def script(self) -> str | None:
+        """Path of the script on this machine; None where apache2 serves."""
+        return self.init_script or self.resource_agent
+
+    @property
+    def name(self) -> str:
+        """What Heartbeat calls it."""
+        return script_name(self.script) if self.script else "apache2"
+
+    @property
+    def given(self) -> bool:
+        """Whether it is another than the guide's page."""
+        return bool(self.script or self.document_root)
+
+    @property
+    def is_apache(self) -> bool:
+        """Whether apache2 serves, on both nodes at all times; any other service runs where the VIP is."""
+        return self.script is None
+
+    @model_validator(mode="after")
+    def _one_script(self) -> "Service":
+        problems: dict[tuple[str, ...], str] = {}
+        if self.init_script and self.resource_agent:
+            problems["resource_agent",] = "there is an init_script, too. A service has one of the two; leave one out."
+        for name in ("path", "says"):
+            if not self.given and getattr(self, name) != type(self).model_fields[name].default:
+                problems[name,] = "there is no service. Name its init_script, resource_agent or document_root, too."
+        _raise_all("Service", problems)
+        return self
+
+
 class Spec(_Model):
     """The whole lab. Every key has a default, and all defaults together are the guide's lab.
 
@@ -179,6 +250,7 @@ class Spec(_Model):
     timing: Timing = Field(default_factory=Timing, description="Heartbeat's times.")
     ports: Ports = Field(default_factory=Ports, description="Ports on the host's loopback interface.")
     limits: Limits = Field(default_factory=Limits, description="Limits for each node.")
+    service: Service = Field(default_factory=Service, description="What is served, unless it is the guide's page.")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -198,8 +270,23 @@ class Spec(_Model):
         except ValidationError as error:
             _raise_all("Spec", problems, error)
             raise
+        problems.update(spec._service_problems())
         _raise_all("Spec", problems)
         return spec
+
+    def _service_problems(self) -> dict[tuple[str, ...], str]:
+        problems: dict[tuple[str, ...], str] = {}
+        if self.service.given and self.profile == "as-printed":
+            problems["service",] = (
+                "the profile as-printed is the guide's lab, which serves the guide's page. Leave one of the two out."
+            )
+        if len(self.nodes) == 2 and self.service.says:
+            first, second = (self.service.says.replace("{node}", node) for node in self.nodes)
+            if first in second or second in first:
+                problems["service", "says"] = (
+                    f"{first!r} and {second!r} cannot be told apart, one is in the other. Write what follows the name."
+                )
+        return problems
 
     @property
     def preferred(self) -> str:

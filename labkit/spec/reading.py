@@ -1,5 +1,7 @@
 """Between `lab.yaml` and the spec: reading with line numbers, writing, the JSON schema for editors."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from labkit.errors import BadInput
 from labkit.spec.fields import show
-from labkit.spec.models import Node, Spec
+from labkit.spec.models import Node, Service, Spec
 from labkit.spec.problems import Path as Place
 from labkit.spec.problems import Problem, bad_file, dotted, field_problems
 from labkit.spec.yaml_lines import dump, parse
@@ -19,7 +21,10 @@ def default() -> Spec:
 
 
 def load(path: Path | None) -> Spec:
-    """Read a spec; without a file, the default one. BadInput lists everything that is wrong with the file."""
+    """Read a spec; without a file, the default one. BadInput lists everything that is wrong with the file.
+
+    What the file names beside itself has an absolute path in the spec.
+    """
     if path is None:
         return default()
     document = parse(_text_of(path), str(path))
@@ -29,8 +34,11 @@ def load(path: Path | None) -> Spec:
     except ValidationError as error:
         problems += field_problems(error, document.line_of, _keys_of)
     else:
+        service = _beside(path.parent, spec.service)
+        for key, text in _missing(service):
+            problems.append(Problem(document.line_of(("service", key)), f"service.{key}: {text}"))
         if not problems:
-            return spec
+            return spec.model_copy(update={"service": service})
     raise bad_file(str(path), problems)
 
 
@@ -61,6 +69,31 @@ def _text_of(path: Path) -> str:
         raise BadInput(f"{path}, line {line}: this is not UTF-8 text. Save the file as UTF-8.") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{show(str(path))}: cannot be read ({error}). Name a YAML file.") from None
+
+
+def _beside(folder: Path, service: Service) -> Service:
+    """The service with its files found from the folder of `lab.yaml`, whatever the present folder is."""
+    named = {key: getattr(service, key) for key in ("init_script", "resource_agent", "document_root")}
+    found = {key: os.path.abspath(folder / path) for key, path in named.items() if path}
+    return service.model_copy(update=found)
+
+
+def _missing(service: Service) -> Iterator[tuple[str, str]]:
+    """What cannot be used of a service's files: key, what is wrong and the remedy."""
+    for key in ("init_script", "resource_agent"):
+        if path := getattr(service, key):
+            try:
+                with open(path, "rb") as file:
+                    if file.read(2) != b"#!":
+                        yield key, f"{path} is no script. Let it begin with `#!`, as in `#!/bin/sh`."
+            except (OSError, ValueError) as error:
+                yield key, f"{path!r} cannot be read ({_reason(error)}). Name a script beside lab.yaml."
+    if service.document_root and not Path(service.document_root).is_dir():
+        yield "document_root", f"{service.document_root} is not a folder. Name one beside lab.yaml."
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _keys_of(place: Place) -> tuple[str, ...]:

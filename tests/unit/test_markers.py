@@ -26,6 +26,7 @@ SEEN = {
         "monit[256]: 'apache2' process is not running",
         "monit[118]: 'apache2' failed protocol test [HTTP] at [localhost]:80 [TCP/IP] -- Cannot assign requested"
         " address",
+        "monit[196]: 'counter' status failed (1) -- no output",
     ],
     "standby-requested": [
         "heartbeat: [153]: info: master-cluster wants to go standby [all]",

@@ -67,6 +67,7 @@ def test_wheel_is_typed_and_named(wheel: Path) -> None:
         assert "labkit/py.typed" in archive.namelist()
         entry_points = archive.read(f"heartbeat_labkit-{__version__}.dist-info/entry_points.txt").decode()
     assert "labkit = labkit.cli:main" in entry_points
+    assert "[pytest11]\nlabkit = labkit.pytest_plugin" in entry_points
 
 
 def test_citation_is_of_this_version() -> None:

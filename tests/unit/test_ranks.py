@@ -35,7 +35,7 @@ RANKS: dict[str, float] = {
         10: "guide campaign",
         10.2: "exercises live",
         10.5: "course",
-        11: "cli",
+        11: "cli pytest_plugin",
         11.5: "__main__",
     }.items()
     for name in names.split()

@@ -5,6 +5,7 @@ and become as long as the guide says, is held by tests/docker.
 """
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ INDEX_HTML = """\
   Apache2 Debian Default Page
 </span>
 """
-SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML)
+STATUS = (Path(__file__).resolve().parents[2] / "images/shared/node" / render.STATUS[1:]).read_text(encoding="utf-8")
+SAMPLES = render.Samples(HA_CF, HARESOURCES, AUTHKEYS, INDEX_HTML, STATUS)
 
 
 def lab(profile: str = "corrected", **timing: Any) -> Spec:
