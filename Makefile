@@ -4,7 +4,7 @@
 .NOTPARALLEL:
 .PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
 	clean distclean venv engine compose
-.PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
+.PHONY: benchmark-class catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
 SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
@@ -50,6 +50,9 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+benchmark-class: engine ## measure memory and CPU a student of a class, with N students (3)
+	$(BIN)/python scripts/bench_class.py $(or $(N),3)
 
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]

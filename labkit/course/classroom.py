@@ -280,7 +280,7 @@ def up(
 
     done = each({place.lab: partial(seat, place) for place in wanted}, order.parallel, progress, abandon)
     for engine_name in dict.fromkeys(place.engine for place in wanted):
-        if handout.way_to(engines[engine_name], order.way):
+        if (way := handout.way_to(engines[engine_name], order.way)) and way.user:
             came = [(done[place.lab], place.student.student) for place in wanted if place.engine == engine_name]
             lines = [handout.door(lab, student) for lab, student in came if isinstance(lab, Lab)]
             handout.write_door(order.folder / ".".join(filter(None, (handout.DOOR, engine_name))), lines)
@@ -305,7 +305,7 @@ def _seated(engine: Engine, place: Place, order: Order, making: set[str]) -> Lab
     try:
         pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, fixed_ports=True, labels=labels)
         if one.questions:
-            pair.write(pair.first, handout.ANSWERS, handout.ask(one, pair.lab, variant))
+            pair.write(pair.first, handout.ANSWERS, handout.ask(one, pair.lab.spec, variant))
         work.lay_down(pair.lab, attempt)
     finally:
         making.discard(place.lab)
@@ -400,7 +400,7 @@ def down(engines: Mapping[str, Engine], name: str, student: str | None, progress
                 stack.enter_context(lock.held(lab, progress))
             found = [one for one in leftovers(engine) if one.lab in labs] if labs else []
             if labs:
-                progress.step(f"removing {len(labs)} pairs: {', '.join(sorted(labs))}")
+                progress.step(f"removing {', '.join(sorted(labs))}")
             lifecycle.clear(engine, found, Silent())
             removed += found
     return removed

@@ -14,6 +14,7 @@ from labkit.engine import Engine
 from labkit.errors import BadInput, NotAvailable
 from labkit.exercises import Exercise, Variant, words
 from labkit.language import Language, Text, listed, same
+from labkit.spec import Spec
 from labkit.store import RunFolder
 
 ANSWERS = "/root/answers"  # on the first node: what a task asks for, as `key: value`, one a line
@@ -21,101 +22,6 @@ KEY, HOSTS, CONFIG, DOOR = "id_ed25519", "known_hosts", "ssh_config", "authorize
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 PAGES: Mapping[Language, str] = {"en": "README.md", "es": "LEEME.md"}
 JUMP, BROWSE = "way", "pages"  # what ssh_config calls the account on the engine's host
-
-
-@dataclass(frozen=True)
-class Way:
-    """An account on an engine's host, through which students come in. user: empty for each student's own."""
-
-    host: str
-    user: str = ""
-    port: int = 22
-
-    @classmethod
-    def read(cls, text: str) -> "Way":
-        """From USER@HOST:PORT, user and port optional. Raises BadInput."""
-        try:
-            parts = urlsplit(f"ssh://{text}")
-            host, user, port = parts.hostname, parts.username or "", parts.port or 22
-        except ValueError as error:
-            raise BadInput(f"--through: {text!r}: {error}; write USER@HOST") from error
-        if not host or host.startswith("-") or parts.path or any(letter.isspace() for letter in text):
-            raise BadInput(f"--through: {text!r} names no host; write USER@HOST")
-        return cls(host, user, port)
-
-
-def way_to(engine: Engine, asked: Way | None) -> Way | None:
-    """The way to an engine's host: the one asked for; for an engine that has a host name of its own, there."""
-    host = urlsplit(engine.where).hostname
-    if host is None:
-        return asked
-    return Way(host, asked.user if asked else "", asked.port if asked else 22)
-
-
-def ask(one: Exercise, lab: Lab, variant: Variant) -> str:
-    """The file for the answers, as it is laid down: each question, and its key with room behind it."""
-    known = words(lab.spec, variant, one.name)
-    asked = ((key, text.filled(**known)) for key, text in one.questions.items())
-    return "".join(f"# {text.en}\n# {text.es}\n{key}: \n\n" for key, text in asked)
-
-
-def answers(text: str) -> dict[str, str]:
-    """What stands in that file; lines of another kind count for nothing."""
-    parts = (line.partition(":") for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip() for key, _, value in parts if value.strip()}
-
-
-def write(folder: Path, lab: Lab, one: Exercise, variant: Variant, way: Way | None) -> None:
-    """Writes the folder, in place of what an earlier one had. The nodes must run, or have run: they have the host keys.
-    Raises NotAvailable where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-    except OSError as error:
-        raise NotAvailable(f"cannot make {folder}: {error.strerror}; name another place with --folder") from error
-    place = RunFolder(folder)
-    place.write(KEY, lab.client.get(KEY_IN_CLIENT))
-    (folder / KEY).chmod(0o600)
-    ssh = dict(zip(lab.nodes, (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh), strict=True))
-    pins = {node: lab.nodes[node].get(HOST_KEY).decode().split()[:2] for node in ssh}
-    place.write(HOSTS, "".join(f"[127.0.0.1]:{port} {' '.join(pins[node])}\n" for node, port in ssh.items()))
-    place.write(CONFIG, _config(ssh, _web(lab), way))
-    for language, name in PAGES.items():
-        place.write(name, _page(lab, one, variant, way).within(language))
-
-
-def door(lab: Lab, student: str) -> str:
-    """The line of authorized_keys that lets the student's key through to the ports of that pair, to nothing else."""
-    kind, key = lab.client.get(f"{KEY_IN_CLIENT}.pub").decode().split()[:2]
-    opened = ",".join(f'permitopen="127.0.0.1:{port}"' for port in sorted(lab.spec.forwards))
-    return f"restrict,port-forwarding,{opened} {kind} {key} {student}\n"
-
-
-def write_door(path: Path, lines: Iterable[str]) -> None:
-    """authorized_keys for the account through which a class comes in."""
-    RunFolder(path.parent).write(path.name, "".join(lines))
-
-
-def _web(lab: Lab) -> dict[str, int]:
-    ports = lab.spec.ports
-    return dict(zip(("VIP", *lab.nodes), (ports.vip_http, ports.first_http, ports.second_http), strict=True))
-
-
-def _config(ssh: Mapping[str, int], web: Mapping[str, int], way: Way | None) -> str:
-    """Files are named as from the folder that it lies in."""
-    key = f"  IdentityFile {KEY}\n  IdentitiesOnly yes\n"
-    jump = f"  ProxyJump {JUMP}\n" if way else ""
-    sections = [
-        f"Host {node}\n  HostName 127.0.0.1\n  Port {port}\n  User root\n{jump}{key}"
-        f"  UserKnownHostsFile {HOSTS}\n  StrictHostKeyChecking yes\n"
-        for node, port in ssh.items()
-    ]
-    if way:
-        user = f"  User {way.user}\n" if way.user else ""
-        forwards = "".join(f"  LocalForward {port} 127.0.0.1:{port}\n" for port in web.values())
-        sections.append(f"Host {BROWSE}\n{forwards}  ExitOnForwardFailure yes\n")
-        sections.append(f"Host {JUMP} {BROWSE}\n  HostName {way.host}\n  Port {way.port}\n{user}  IdentityFile {KEY}\n")
-    return "\n".join(sections)
 
 
 _PAGE = Text(
@@ -177,19 +83,117 @@ _ANSWERING = Text(
 )
 
 
-def _page(lab: Lab, one: Exercise, variant: Variant, way: Way | None) -> Text:
-    known = words(lab.spec, variant, one.name)
-    first = lab.spec.preferred
+@dataclass(frozen=True)
+class Way:
+    """An account on an engine's host, through which students come in. user: empty for each student's own."""
+
+    host: str
+    user: str = ""
+    port: int = 22
+
+    @classmethod
+    def read(cls, text: str) -> "Way":
+        """From USER@HOST:PORT, user and port optional. Raises BadInput."""
+        try:
+            parts = urlsplit(f"ssh://{text}")
+            host, user, port = parts.hostname, parts.username or "", parts.port or 22
+        except ValueError as error:
+            raise BadInput(f"--through: {text!r}: {error}; write USER@HOST") from error
+        if not host or host.startswith("-") or parts.path or any(letter.isspace() for letter in text):
+            raise BadInput(f"--through: {text!r} names no host; write USER@HOST")
+        return cls(host, user, port)
+
+
+def way_to(engine: Engine, asked: Way | None) -> Way | None:
+    """The way to an engine's host: the one asked for; for an engine that has a host name of its own, there."""
+    host = urlsplit(engine.where).hostname
+    if host is None:
+        return asked
+    return Way(host, asked.user if asked else "", asked.port if asked else 22)
+
+
+def ask(one: Exercise, spec: Spec, variant: Variant) -> str:
+    """The file for the answers, as it is laid down: each question, and its key with room behind it."""
+    known = words(spec, variant, one.name)
+    asked = ((key, text.filled(**known)) for key, text in one.questions.items())
+    return "".join(f"# {text.en}\n# {text.es}\n{key}: \n\n" for key, text in asked)
+
+
+def answers(text: str) -> dict[str, str]:
+    """What stands in that file; lines of another kind count for nothing."""
+    parts = (line.partition(":") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip() for key, _, value in parts if value.strip()}
+
+
+def write(folder: Path, lab: Lab, one: Exercise, variant: Variant, way: Way | None) -> None:
+    """Writes the folder, in place of what an earlier one had. The nodes must run, or have run: they have the host keys.
+    Raises NotAvailable where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise NotAvailable(f"cannot make {folder}: {error.strerror}; name another place with --folder") from error
+    place = RunFolder(folder)
+    place.write(KEY, lab.client.get(KEY_IN_CLIENT))
+    (folder / KEY).chmod(0o600)
+    pins = {node: container.get(HOST_KEY).decode().split()[:2] for node, container in lab.nodes.items()}
+    place.write(HOSTS, "".join(f"[127.0.0.1]:{port} {' '.join(pins[node])}\n" for node, port in _ssh(lab.spec).items()))
+    place.write(CONFIG, config(lab.spec, way))
+    for language, name in PAGES.items():
+        place.write(name, page(lab.spec, one, variant, way).within(language))
+
+
+def door(lab: Lab, student: str) -> str:
+    """The line of authorized_keys that lets the student's key through to the ports of that pair, to nothing else."""
+    kind, key = lab.client.get(f"{KEY_IN_CLIENT}.pub").decode().split()[:2]
+    opened = ",".join(f'permitopen="127.0.0.1:{port}"' for port in sorted(lab.spec.forwards))
+    return f'restrict,port-forwarding,command="/usr/sbin/nologin",{opened} {kind} {key} {student}\n'
+
+
+def write_door(path: Path, lines: Iterable[str]) -> None:
+    """authorized_keys for the account through which a class comes in."""
+    RunFolder(path.parent).write(path.name, "".join(lines))
+
+
+def _ssh(spec: Spec) -> dict[str, int]:
+    return dict(zip(spec.nodes, (spec.ports.first_ssh, spec.ports.second_ssh), strict=True))
+
+
+def _web(spec: Spec) -> dict[str, int]:
+    ports = (spec.ports.vip_http, spec.ports.first_http, spec.ports.second_http)
+    return dict(zip(("VIP", *spec.nodes), ports, strict=True))
+
+
+def config(spec: Spec, way: Way | None) -> str:
+    """ssh_config. Files are named as from the folder that it lies in."""
+    key = f"  IdentityFile {KEY}\n  IdentitiesOnly yes\n"
+    jump = f"  ProxyJump {JUMP}\n" if way else ""
+    sections = [
+        f"Host {node}\n  HostName 127.0.0.1\n  Port {port}\n  User root\n{jump}{key}"
+        f"  UserKnownHostsFile {HOSTS}\n  StrictHostKeyChecking yes\n"
+        for node, port in _ssh(spec).items()
+    ]
+    if way:
+        user = f"  User {way.user}\n  IdentityFile {KEY}\n" if way.user else ""  # else their own account and key
+        forwards = "".join(f"  LocalForward {port} 127.0.0.1:{port}\n" for port in _web(spec).values())
+        sections.append(f"Host {BROWSE}\n{forwards}  ExitOnForwardFailure yes\n")
+        sections.append(f"Host {JUMP} {BROWSE}\n  HostName {way.host}\n  Port {way.port}\n{user}")
+    return "\n".join(sections)
+
+
+def page(spec: Spec, one: Exercise, variant: Variant, way: Way | None) -> Text:
+    """What a student reads: how to get in, and what to do. Markdown."""
+    known = words(spec, variant, one.name)
     asked = [same(f"- `{key}`: {{text}}").filled(text=text.filled(**known)) for key, text in one.questions.items()]
-    answering = _ANSWERING.filled(file=ANSWERS, first=first, questions=listed(asked, same("\n")))
+    answering = _ANSWERING.filled(file=ANSWERS, first=spec.preferred, questions=listed(asked, same("\n")))
     return _PAGE.filled(
         title=one.title,
-        nodes=", ".join(f"{name} ({node.address})" for name, node in lab.spec.nodes.items()),
-        vip=lab.vip,
+        nodes=", ".join(f"{name} ({node.address})" for name, node in spec.nodes.items()),
+        vip=spec.network.vip,
         where=_ANYWHERE.filled(host=way.host) if way else _HERE,
-        logins="\n".join(f"    ssh -F {CONFIG} {node}" for node in lab.nodes),
+        logins="\n".join(f"    ssh -F {CONFIG} {node}" for node in spec.nodes),
         tunnel=_TUNNEL if way else same(""),
-        pages="\n".join(f"- http://127.0.0.1:{port}/ {name}" for name, port in _web(lab).items()),
+        pages="\n".join(f"- http://127.0.0.1:{port}/ {name}" for name, port in _web(spec).items()),
         answering=answering if asked else same(""),
-        task=same("{task}").filled(task=one.task.filled(**known)),
+        task=one.task.filled(**known),
     )
