@@ -101,15 +101,16 @@ def tell(engine: Engine, wanted: list[classroom.Place], up_s: float, folder: Pat
     done.set()
     sampler.join()
 
-    table = Table("figure", f"{STUDENTS} students", "a student", f"{CLASS} students, extrapolated")
+    table = Table("figure", f"{STUDENTS} students", "one", f"{CLASS}, extrapolated")
 
     def row(what: str, value: float | None, unit: str) -> None:
         shown = ("-",) * 3 if value is None else (value, value / STUDENTS, value / STUDENTS * CLASS)
         table.add_row(what, *(one if isinstance(one, str) else f"{one:.3g} {unit}" for one in shown))
 
-    row("memory of the containers, idle", idle_mib, "MiB")
-    row("memory of the containers, highest while all are checked at once", max(highest), "MiB")
-    row("memory of the engine's processes for them (shims, port forwarders)", beside, "MiB")
+    row("memory, idle", idle_mib, "MiB")
+    row("memory, highest while all are checked", max(highest), "MiB")
+    # shims and port forwarders
+    row("memory of the engine beside it", beside, "MiB")
     row("CPU, idle", idle_share * 100, "% of a core")
     row("CPU for a check", checked_s, "CPU seconds")
     table.add_row(f"`class up`, {classroom.Order.parallel} at a time", f"{up_s:.0f} s", f"{up_s / STUDENTS:.0f} s", "")

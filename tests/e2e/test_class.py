@@ -15,6 +15,8 @@ from labkit.course.classroom import lab_name
 from labkit.engine import Engine, create
 from tests.e2e.helpers import SESSION, Running, complaint, leftovers, run_cli, swept
 
+pytestmark = pytest.mark.timeout(1200)  # eleven commands, and two pairs that come up one after the other
+
 MINE = "my-own"
 CLASS = f"c{SESSION}"
 ANA, BEN = (lab_name(CLASS, student) for student in ("ana", "Ben"))
