@@ -185,7 +185,7 @@ def grade(
     ungraded: list[dict[str, str]] = []
     with progress(as_json) as shown:
         benches = _benches(engines, name, student)
-        looks = {lab: partial(classroom.look, bench, root, trials) for lab, bench in benches.items()}
+        looks = {lab: partial(classroom.grade, bench, root, trials, place) for lab, bench in benches.items()}
         for lab, found in classroom.each(looks, parallel, shown).items():
             seat = benches[lab].seat
             who = seat.student if seat else lab
@@ -194,7 +194,6 @@ def grade(
             elif found.pair.withheld:
                 ungraded.append({"student": who, "why": "only trials can tell the rest; say --with-trials"})
             else:
-                classroom.keep(found, place)
                 shown.step(f"{who}: {found.verdict}")
     absent = (one for one in enrolled if classroom.lab_name(name, one.student) not in benches)
     ungraded += [{"student": one.student, "why": "has no pair"} for one in absent if student in (None, one.student)]
@@ -275,7 +274,7 @@ def _row(bench: Bench, seen: tuple[list[str], Looked | None] | LabkitError | Non
     if seen is None:
         state = "in use"
     elif isinstance(seen, LabkitError):
-        state = f"cannot be checked: {seen}"
+        state = f"cannot be checked: {str(seen).partition(chr(10))[0]}"
     else:
         owners, looked = seen
     return {

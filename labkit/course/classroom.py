@@ -34,8 +34,8 @@ BETWEEN = "--"
 CLASS = re.compile(r"[a-z0-9](-?[a-z0-9])*")  # without BETWEEN, which ends it in a lab's name
 LONGEST_CLASS, LONGEST_LAB = 12, 31
 PORTS_EACH = 10
-# Of the engine's host. `make benchmark-class` measured 52 MiB for a pair and what the engine runs for it; the rest is for
-# the student's sessions, a trial's probe and the kernel.
+# Of the engine's host. `make benchmark-class` measured 52 MiB for a pair and what the engine runs for it; the rest is
+# for the student's sessions, a trial's probe and the kernel.
 PAIR_MIB = 80
 LOOK_EVERY_S = 1.0
 
@@ -222,7 +222,7 @@ def require_room(engine: Engine, image: str, pairs: int) -> None:
     free_mib, needed_mib = int(told.split()[1]) // 1024, pairs * PAIR_MIB
     if needed_mib > free_mib:
         raise NotAvailable(
-            f"{pairs} pairs need about {needed_mib} MiB ({PAIR_MIB} each, as measured), and the host of the engine"
+            f"{pairs} pairs need about {needed_mib} MiB ({PAIR_MIB} each), and the host of the engine"
             f" {engine.where} has {free_mib} MiB free; spread the class over several engines (--contexts), or say"
             " --anyway"
         )
@@ -265,6 +265,8 @@ def up(
         require_ports(engine, name, here)
         if not order.anyway:
             require_room(engine, built.client, len(here))
+    if missing:
+        progress.step(f"{len(missing)} pairs are to come up, {order.parallel} at a time")
     making: set[str] = set()
     engine_of = {place.lab: engines[place.engine] for place in wanted}
 
@@ -325,7 +327,7 @@ def each(
 
     abandon: called for labs at work, again and again until they have ended, when the user interrupts.
     """
-    left = deque(work_on.items())
+    left = deque(sorted(work_on.items()))  # two commands that took locks in two orders could wait for each other
     going: dict[Future[T], tuple[str, ExitStack]] = {}
     done: dict[str, T | LabkitError] = {}
     with ThreadPoolExecutor(parallel) as pool:
@@ -339,10 +341,12 @@ def each(
                 for one in wait(going, return_when=FIRST_COMPLETED).done:
                     lab, held = going.pop(one)
                     held.close()
-                    error = one.exception()
-                    if error is not None and not isinstance(error, LabkitError):
-                        raise error
-                    done[lab] = error or one.result()
+                    try:
+                        done[lab] = one.result()
+                    except LabkitError as error:
+                        done[lab] = error
+                    except Exception as error:  # students are root on their nodes, and may have left anything there
+                        done[lab] = LabkitError(f"{type(error).__name__}: {error}")
         except BaseException:
             while not all(one.done() for one in going):
                 for lab, _ in going.values():
@@ -371,16 +375,17 @@ def look(bench: Bench, root: Path, may_break: bool) -> Looked:
     return Looked(bench.seat, pair, work.examine(one, pair))
 
 
-def keep(looked: Looked, folder: Path) -> Path:
-    """Writes what a look found as that student's submission, with what was kept of earlier exercises; returns the file.
-
-    The student's desk lies in the folder, too: STUDENT/.
-    """
-    seat, lab = looked.seat, looked.pair.lab
-    desk = Desk(folder / seat.student, seat.student)
-    attempt = Attempt(seat.exercise, lab.name, lab.platform, id=seat.attempt, began=seat.began)
-    record.keep(desk, lab, attempt, looked.examined, looked.pair.made)
-    return submission.write(desk, folder / f"{seat.student}.zip")
+def grade(bench: Bench, root: Path, may_break: bool, folder: Path) -> Looked:
+    """Looks, and writes what was found as that student's submission, with what was kept there of earlier exercises;
+    writes nothing where a trial was withheld. The student's desk lies in the folder, too: STUDENT/."""
+    looked = look(bench, root, may_break)
+    if not looked.pair.withheld:
+        seat, lab = looked.seat, looked.pair.lab
+        desk = Desk(folder / seat.student, seat.student)
+        attempt = Attempt(seat.exercise, lab.name, lab.platform, id=seat.attempt, began=seat.began)
+        record.keep(desk, lab, attempt, looked.examined, looked.pair.made)
+        submission.write(desk, folder / f"{seat.student}.zip")
+    return looked
 
 
 # Down

@@ -136,7 +136,9 @@ def write(folder: Path, lab: Lab, one: Exercise, variant: Variant, way: Way | No
     place = RunFolder(folder)
     place.write(KEY, lab.client.get(KEY_IN_CLIENT))
     (folder / KEY).chmod(0o600)
-    pins = {node: container.get(HOST_KEY).decode().split()[:2] for node, container in lab.nodes.items()}
+    pins = {
+        node: container.get(HOST_KEY).decode("utf-8", "replace").split()[:2] for node, container in lab.nodes.items()
+    }
     place.write(HOSTS, "".join(f"[127.0.0.1]:{port} {' '.join(pins[node])}\n" for node, port in _ssh(lab.spec).items()))
     place.write(CONFIG, config(lab.spec, way))
     for language, name in PAGES.items():
