@@ -55,6 +55,9 @@ soak: engine ## N failovers (200) of FAULT (node-kill) on one pair: does anythin
 benchmark-pairs: engine ## do several pairs measure what one does: PAIRS ("1 10 20") in one run, and what measuring costs
 	$(BIN)/python scripts/bench_pairs.py $(PAIRS)
 
+benchmark-class: engine ## measure memory and CPU a student of a class, with N students (3)
+	$(BIN)/python scripts/bench_class.py $(or $(N),3)
+
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]
 

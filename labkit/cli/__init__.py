@@ -2,7 +2,8 @@
 
 common: what all commands share. labs: the lab by hand. faults: the catalogue, and faults by hand. experiments: failover
 and what became of it. campaigns: many runs with one question. watch: the live view. guide: the guide put to the test.
-exercises, teaching: the course. about: versions, and the pages offline. show: tables and the timeline while it happens.
+exercises, teaching, classes: the course. about: versions, and the pages offline. show: tables and the timeline while it
+happens.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import typer
 
-from labkit.cli import about, campaigns, exercises, experiments, faults, guide, labs, teaching, watch
+from labkit.cli import about, campaigns, classes, exercises, experiments, faults, guide, labs, teaching, watch
 from labkit.cli.common import EXIT, INTERRUPTED, complain, in_words
 from labkit.errors import BadInput, LabkitError, NotAvailable
 
@@ -44,6 +45,7 @@ watch.register(app)
 guide.register(app)
 exercises.register(app)
 teaching.register(app)
+classes.register(app)
 labs.register(app)
 about.register(app)
 

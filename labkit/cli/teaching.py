@@ -1,5 +1,6 @@
 """What teachers and authors do with the exercises: exercise verify, exercise new, grade."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -89,24 +90,27 @@ def grade(
     if as_json:
         answer([asdict(one) for one in graded])
     else:
-        names = list(all_exercises())
-        table = Table(box=None, pad_edge=False)
-        for head in ("student", "file", f"passed of {len(names)}", "not passed", "hints", "look at"):
-            table.add_column(head, overflow="fold")
-        for one in graded:
-            passed = [name for name in names if one.verdicts.get(name) == "pass"]
-            others = ", ".join(f"{name} ({word})" for name, word in one.verdicts.items() if word != "pass")
-            flags = ", ".join(sorted({remark.flag for remark in one.remarks}))
-            table.add_row(*map(markup, (one.student, one.file)), str(len(passed)), markup(others),
-                          str(sum(one.hints.values())), f"[red]{flags}[/red]")  # fmt: skip
-        out.print(table)
-        for one in graded:
-            for remark in one.remarks:
-                where = f" {remark.exercise}:" if remark.exercise else ""
-                err.print(
-                    f"[red]{remark.flag}[/red] {markup(one.file)}:{where} {markup(remark.detail)}", soft_wrap=True
-                )
+        tell_grades(graded)
     leave("fail" if any(one.remarks for one in graded) else "pass")
+
+
+def tell_grades(graded: Sequence[grading.Graded]) -> None:
+    """The grades as a table, and below it what must be looked at."""
+    names = list(all_exercises())
+    table = Table(box=None, pad_edge=False)
+    for head in ("student", "file", f"passed of {len(names)}", "not passed", "hints", "look at"):
+        table.add_column(head, overflow="fold")
+    for one in graded:
+        passed = [name for name in names if one.verdicts.get(name) == "pass"]
+        others = ", ".join(f"{name} ({word})" for name, word in one.verdicts.items() if word != "pass")
+        flags = ", ".join(sorted({remark.flag for remark in one.remarks}))
+        table.add_row(*map(markup, (one.student, one.file)), str(len(passed)), markup(others),
+                      str(sum(one.hints.values())), f"[red]{flags}[/red]")  # fmt: skip
+    out.print(table)
+    for one in graded:
+        for remark in one.remarks:
+            where = f" {remark.exercise}:" if remark.exercise else ""
+            err.print(f"[red]{remark.flag}[/red] {markup(one.file)}:{where} {markup(remark.detail)}", soft_wrap=True)
 
 
 def register(root: typer.Typer) -> None:

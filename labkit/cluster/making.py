@@ -32,8 +32,9 @@ class Options:
     staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
     installed and not configured. before_power: called with the nodes made and not yet running, so that it can put files
     there; with bare it may configure Heartbeat its own way, and nobody waits for what comes of that. auto_ports,
-    auto_subnet: free ones in place of the spec's. watched: the engine looks after the containers' health, which costs
-    2 % of a CPU a lab. mirror, rebuild: see engine.images.
+    auto_subnet: free ones in place of the spec's. labels: more of them for the client, which has those that tell of the
+    lab. watched: the engine looks after the containers' health, which costs 2 % of a CPU a lab. mirror, rebuild: see
+    engine.images.
     """
 
     staged: bool = True
@@ -42,6 +43,7 @@ class Options:
     auto_ports: bool = False
     auto_subnet: bool = False
     watched: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
     mirror: str = ""
     rebuild: bool = False
 
@@ -87,7 +89,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         helper_name(lab_name, "client"),
         net,
         str(spec.network.client),
-        {**engine.labels(lab_name, "client"), **about},
+        {**engine.labels(lab_name, "client"), **about, **options.labels},
         "client",
         cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
         cpu_shares=MEASURING_SHARES,

@@ -17,6 +17,8 @@ from labkit.language import Said, Text
 from labkit.resources import data_dir
 from labkit.store import RunFolder
 
+ID = re.compile(r"[\w.@-]{1,64}")  # a student's
+
 
 def now() -> str:
     """Wall time, as records have it."""
@@ -90,7 +92,7 @@ class Desk:
         """Makes it the desk of a student. Raises BadInput if it is another one's already, or for an id that is none."""
         if student is None or student == self.student:
             return
-        if not re.fullmatch(r"[\w.@-]{1,64}", student):
+        if not ID.fullmatch(student):
             no_id = Text(
                 "--student: {student!r} is no id; use up to 64 letters, digits and . _ @ -",
                 "--student: {student!r} no es un identificador; use hasta 64 letras, cifras y . _ @ -",

@@ -1,7 +1,7 @@
 """An exercise on a real pair: begun, found again, looked at and judged."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -39,11 +39,18 @@ class Examined:
         return next((word for word in ("fail", "unknown") if word in verdicts), "pass")
 
 
-def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: Spec) -> Pair:
+def begin(
+    engine: Engine,
+    one: Exercise,
+    pair_of: Callable[[Lab], Pair],
+    spec: Spec,
+    fixed_ports: bool = False,
+    labels: Mapping[str, str] | None = None,
+) -> Pair:
     """A new pair in the exercise's starting state, in place of any of that name; if it fails, nothing is left.
 
-    pair_of: makes the pair of a lab. spec: see Variant.spec. Ports are free ones, and so is the subnet if somebody has
-    the spec's.
+    pair_of: makes the pair of a lab. spec: see Variant.spec. Ports are free ones unless they are fixed, and so is the
+    subnet if somebody has the spec's. labels: see lifecycle.Options.
     """
 
     def configured(lab: Lab) -> None:
@@ -52,7 +59,14 @@ def begin(engine: Engine, one: Exercise, pair_of: Callable[[Lab], Pair], spec: S
         one.configure(pair_of(lab))
 
     lifecycle.remove(engine, spec.name, Silent())
-    options = lifecycle.Options(staged=False, bare=True, before_power=configured, auto_ports=True, auto_subnet=True)
+    options = lifecycle.Options(
+        staged=False,
+        bare=True,
+        before_power=configured,
+        auto_ports=not fixed_ports,
+        auto_subnet=True,
+        labels=labels or {},
+    )
     try:
         pair = pair_of(lifecycle.up(engine, spec, options, Silent()).lab)
         one.prepare(pair)
@@ -67,6 +81,14 @@ def lay_down(lab: Lab, attempt: Attempt) -> None:
     lab.client.put([Placed(ATTEMPT, attempt.id.encode())])
 
 
+def laid(lab: Lab) -> str:
+    """The id of the attempt that a pair belongs to; empty if it is none's."""
+    try:
+        return lab.client.get(ATTEMPT).decode()
+    except LabkitError:
+        return ""
+
+
 def find(engine: Engine, attempt: Attempt, tell: Callable[[Text], None]) -> Lab:
     """The attempt's pair, started again if it was stopped, which is told. Raises BadInput if there is none, or only
     another's."""
@@ -78,11 +100,7 @@ def find(engine: Engine, attempt: Attempt, tell: Callable[[Text], None]) -> Lab:
             "la pareja de {exercise} ya no existe (laboratorio {lab}); `labkit exercise reset` da una nueva",
         )
         raise Said(gone.filled(**about))
-    try:
-        laid = lab.client.get(ATTEMPT).decode()
-    except LabkitError:
-        laid = ""
-    if laid != attempt.id:
+    if laid(lab) != attempt.id:
         other = Text(
             "the lab {lab} is not the pair of this attempt at {exercise}; `labkit exercise reset` gives a fresh one",
             "el laboratorio {lab} no es la pareja de este intento de {exercise}; `labkit exercise reset` da una nueva",

@@ -71,9 +71,10 @@ class Engine:
         self.where = where
 
     @classmethod
-    def connect(cls) -> "Engine":
-        """Raises NotAvailable where no engine answers or it is too old."""
-        where, client = _client()
+    def connect(cls, context: str | None = None) -> "Engine":
+        """context: a Docker context, in place of what is set. Raises NotAvailable where no engine answers or it is too
+        old."""
+        where, client = _client(context)
         try:
             with translated("asking the engine for its version"):
                 version = client.version()
@@ -87,6 +88,12 @@ class Engine:
                 f" labkit needs Docker 20.10 (API {oldest}) or later"
             )
         return cls(client, where)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells it from every other engine, by whatever way it is reached."""
+        with translated("asking the engine about its host"):
+            return str(self.client.info()["ID"])
 
     @cached_property
     def facts(self) -> Facts:
@@ -148,14 +155,15 @@ class Engine:
         return {"label": LABEL if lab is None else f"{LABEL}={lab}"}
 
 
-def _client() -> tuple[str, docker.DockerClient]:
-    """DOCKER_HOST if it is set, otherwise the context that DOCKER_CONTEXT or Docker's own configuration names."""
-    host = os.environ.get("DOCKER_HOST")
+def _client(asked: str | None) -> tuple[str, docker.DockerClient]:
+    """The context asked for; else DOCKER_HOST if it is set, else the context that DOCKER_CONTEXT or Docker's own
+    configuration names."""
+    host = os.environ.get("DOCKER_HOST") if asked is None else None
     where = host or "unix:///var/run/docker.sock"
     try:
         if host:
             return where, docker.from_env(timeout=ANSWER_S)
-        name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
+        name = asked or os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
         context = ContextAPI.get_context(name)
         if context is None:
             raise NotAvailable(f"there is no Docker context {name!r}; `docker context ls` lists them")

@@ -107,6 +107,13 @@ def require_free_ports(engine: Engine, ports: Sequence[int], but_for: str = "") 
 
     but_for: a lab whose own ports do not count.
     """
+    if taken := taken_ports(engine, ports, but_for):
+        listed = ", ".join(f"{LOOPBACK}:{port} (by {holder})" for port, holder in taken.items())
+        raise NotAvailable(f"ports are taken: {listed}; change `ports` in lab.yaml, or use `--ports auto`")
+
+
+def taken_ports(engine: Engine, ports: Sequence[int], but_for: str = "") -> dict[int, str]:
+    """Those of these ports that are taken on the engine's host, and by whom; but_for: see above."""
     with translated("listing containers"):
         running = engine.client.containers.list(ignore_removed=True)
     holders: dict[int, str] = {}
@@ -118,9 +125,7 @@ def require_free_ports(engine: Engine, ports: Sequence[int], but_for: str = "") 
     if engine.is_local:
         others = (port for port in ports if port not in holders and not _can_listen(port))
         taken.update(dict.fromkeys(others, "another program on this host"))
-    if taken:
-        listed = ", ".join(f"{LOOPBACK}:{port} (by {holder})" for port, holder in taken.items())
-        raise NotAvailable(f"ports are taken: {listed}; change `ports` in lab.yaml, or use `--ports auto`")
+    return taken
 
 
 def _can_listen(port: int) -> bool:

@@ -7,7 +7,9 @@ that the user needs nothing but the engine. Each carries the alias `labkit=<lab>
 import hashlib
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
 
 import docker
 import docker.errors
@@ -21,6 +23,10 @@ ALIAS = "labkit="
 MACVLAN = "macvlan"
 BRIDGE = "bridge"
 OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
+NO_POOL = "address pool"  # in what it says when it has no subnet left to choose: of 20.10, and of 25 and later
+# Where labs go whose own subnet is taken. The engine may give all of the first to one of its own networks.
+POOLS = (ipaddress.IPv4Network("172.23.0.0/16"), ipaddress.IPv4Network("10.128.0.0/16"))
+ACCESS = ipaddress.IPv4Network("10.129.0.0/16")  # where the gateways' go
 
 
 class SubnetTaken(NotAvailable):
@@ -121,18 +127,22 @@ def taken_subnets(engine: Engine) -> dict[ipaddress.IPv4Network, str]:
 
 
 def free_subnet(engine: Engine, wanted: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
-    """The wanted subnet if it is free, otherwise the next free one of its size in 172.23.0.0/16."""
+    """The wanted subnet if it is free, otherwise the next free one of its size in POOLS."""
     return next(free_subnets(engine, wanted))
 
 
-def free_subnets(engine: Engine, wanted: ipaddress.IPv4Network) -> Iterator[ipaddress.IPv4Network]:
-    """The subnets that are free now, the wanted one first. Raises NotAvailable after the last one."""
+def free_subnets(
+    engine: Engine, wanted: ipaddress.IPv4Network, pools: Sequence[ipaddress.IPv4Network] = POOLS
+) -> Iterator[ipaddress.IPv4Network]:
+    """The subnets of that size that are free now, the wanted one first. Raises NotAvailable after the last one."""
     taken = taken_subnets(engine)
-    pool = ipaddress.ip_network("172.23.0.0/16")
-    for subnet in dict.fromkeys((wanted, *pool.subnets(new_prefix=wanted.prefixlen))):
-        if isinstance(subnet, ipaddress.IPv4Network) and not any(subnet.overlaps(other) for other in taken):
+    large = (pool for pool in pools if pool.prefixlen <= wanted.prefixlen)
+    others = (subnet for pool in large for subnet in pool.subnets(new_prefix=wanted.prefixlen))
+    for subnet in (wanted, *(other for other in others if other != wanted)):
+        if not any(subnet.overlaps(other) for other in taken):
             yield subnet
-    raise NotAvailable(f"no free /{wanted.prefixlen} is left in {pool}; remove networks that nobody needs")
+    where = " and ".join(map(str, pools))
+    raise NotAvailable(f"no free /{wanted.prefixlen} is left in {where}; remove networks that nobody needs")
 
 
 def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network, parent: str | None) -> SdkNetwork:
@@ -146,32 +156,43 @@ def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Netw
                 f"network.subnet: {subnet} is taken by the engine's network {owner!r} ({other}); choose another one,"
                 f" or use `--subnet auto`"
             )
-    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=str(subnet))])
+    driver, options = (BRIDGE, {}) if parent is None else (MACVLAN, {"parent": parent, "macvlan_mode": "bridge"})
+    # internal: no default route; and the gateway's ports are published on its other network
+    return _make(engine, lab, name, subnet, driver=driver, options=options, internal=True)
+
+
+def make_access_network(engine: Engine, lab: str, name: str) -> None:
+    """The network on which the gateway's ports are published on the host's loopback; nothing gets out through it.
+
+    The engine chooses its subnet, none that its host has a route to. By default it knows about thirty, so for more labs
+    than that small ones of our own are taken.
+    """
+    options = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    try:
+        _make(engine, lab, name, None, driver=BRIDGE, options=options)
+    except NotAvailable as error:
+        if NO_POOL not in str(error):
+            raise
+        for subnet in free_subnets(engine, next(ACCESS.subnets(new_prefix=28)), (ACCESS,)):
+            with suppress(SubnetTaken):  # by somebody else at the same moment
+                _make(engine, lab, name, subnet, driver=BRIDGE, options=options)
+                return
+
+
+def _make(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network | None, **options: Any) -> SdkNetwork:
+    pools = [docker.types.IPAMPool(subnet=str(subnet))] if subnet else []
     try:
         with translated(f"making the network {name}"):
             return engine.client.networks.create(
                 name,
-                driver=BRIDGE if parent is None else MACVLAN,
-                options={} if parent is None else {"parent": parent, "macvlan_mode": "bridge"},
-                internal=True,  # no default route; and the gateway's ports are published on its other network
-                ipam=pool,
+                ipam=docker.types.IPAMConfig(pool_configs=pools),
                 labels=engine.labels(lab, "network"),
+                **options,
             )
     except NotAvailable as error:
         if OVERLAPS in str(error):  # somebody took it since we looked
             raise SubnetTaken(str(error)) from error
         raise
-
-
-def make_access_network(engine: Engine, lab: str, name: str) -> None:
-    """The network on which the gateway's ports are published on the host's loopback; nothing gets out through it."""
-    with translated(f"making the network {name}"):
-        engine.client.networks.create(
-            name,
-            driver=BRIDGE,
-            options={"com.docker.network.bridge.enable_ip_masquerade": "false"},
-            labels=engine.labels(lab, "network"),
-        )
 
 
 def find_networks(engine: Engine, lab: str | None) -> list[Leftover]:

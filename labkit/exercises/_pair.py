@@ -34,7 +34,7 @@ done
 class Pair:
     """A student's pair. runs: where trials are kept. tell: hears of a trial that begins.
 
-    made: the trials of this look."""
+    made: the trials of this look. may_break: whether a look may run any; withheld: it would have, and may not."""
 
     lab: Lab
     variant: Variant
@@ -42,6 +42,8 @@ class Pair:
     runs: Path = Path("runs")
     tell: Callable[[RunFolder], None] = lambda _: None
     made: dict[str, RunFolder] = field(default_factory=dict)
+    may_break: bool = True
+    withheld: bool = False
 
     @property
     def first(self) -> str:
@@ -109,11 +111,14 @@ class Pair:
         """A trial of a fault, as `labkit failover` runs it, kept as a run folder; `Seen.trial(name)` has its figures.
 
         timing: of the spec's times, those that the student has changed, so that the run expects and tells the real
-        ones; BadInput if there can be no such times. False if the pair is not settled, so that none can be run. Else
-        the pair is healed, and brought to where the VIP is at home.
+        ones; BadInput if there can be no such times. False if the pair is not settled, so that none can be run, or if
+        it may not be broken. Else the pair is healed, and brought to where the VIP is at home.
         """
         lab = replace(self.lab, spec=self.lab.spec.with_options(**(timing or {})))
         if not self.settle():
+            return False
+        if not self.may_break:
+            self.withheld = True
             return False
         folder = RunFolder.create(self.runs, f"exercise-{name}")
         self.tell(folder)

@@ -27,7 +27,7 @@ from labkit import cli, history, spec
 from labkit.campaign.grid import Parameters
 from labkit.campaign.sweep import SWEEP
 from labkit.checks import judge_all
-from labkit.course import grading, submission
+from labkit.course import grading, roster, submission
 from labkit.course.record import RECORD
 from labkit.errors import LabkitError
 from labkit.heartbeat import authkeys, hacf, haresources
@@ -100,6 +100,7 @@ HA_CF = (
     "stonith_host * null x\nwatchdog /dev/watchdog\ndebug 1\ncompression bz2\npacemaker off\nautojoin none\n"
 )
 HARESOURCES = "master-cluster 172.23.19.48 IPaddr::10.0.0.1/24/eth0 \\\n  apache2 # all\nslave-cluster drbd::a::b\n"
+ROSTER = 'student,name,engine\nana,"Ana, López",server2\nben,,\n\ncarl;x\n'
 AUTHKEYS = "# keys\nauth 1\n1 sha1 secret\n2 crc\n3 md5 other\n"
 
 
@@ -126,6 +127,18 @@ def test_any_haresources_is_read_or_refused(text: str, nodes: list[str] | None) 
 def test_any_authkeys_is_read_or_refused(text: str, mode: int | None) -> None:
     FED["authkeys"] += 1
     refused_or_read(lambda: authkeys.parse(text, mode), "authkeys")
+
+
+@given(data=NOISE | any_text(ROSTER).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@examples(120)
+def test_any_roster_is_read_or_refused(tmp_path: Path, data: bytes) -> None:
+    """And who is read has an id that a folder can be called by."""
+    FED["roster"] += 1
+    file = tmp_path / "roster.csv"
+    file.write_bytes(data)
+    for one in refused_or_read(lambda: roster.read(file), "roster.csv") or ():
+        assert not {"/", "\0", "\n"} & {*one.student}
+        assert one.student not in ("", ".", "..")
 
 
 @given(data=NOISE | any_text(SPEC_YAML).map(lambda text: text.encode("utf-8", "surrogatepass")))

@@ -1,0 +1,109 @@
+"""A class of two on real pairs: up in two goes, worked on by SSH, looked at, graded, and down without its roster."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGINT
+
+import pytest
+
+import labkit.exercises as package
+from labkit.cluster import lifecycle
+from labkit.course.classroom import lab_name
+from labkit.engine import Engine, create
+from tests.e2e.helpers import SESSION, Running, complaint, leftovers, run_cli, swept
+
+pytestmark = pytest.mark.timeout(1200)  # eleven commands, and two pairs that come up one after the other
+
+MINE = "my-own"
+CLASS = f"c{SESSION}"
+ANA, BEN = (lab_name(CLASS, student) for student in ("ana", "Ben"))
+# The skeleton's exercise with a trial in its end, as some of labkit's own have.
+TRIES = """
+    facts = {"page": pair.lab.answers(address, tries=5), "tried": False}
+    if facts["page"]:
+        facts["tried"] = pair.trial("calm", "none")
+    return facts
+"""
+
+
+@pytest.fixture
+def base_port(engine: Engine) -> int:
+    return next(port for port in range(21000, 30000, 20) if not create.taken_ports(engine, range(port, port + 20)))
+
+
+@pytest.fixture(autouse=True)
+def here(engine: Engine, monkeypatch: pytest.MonkeyPatch, working_folder: Path) -> Iterator[Path]:
+    """An author's exercise, a roster, and nothing left of the class afterwards."""
+    monkeypatch.setattr(package, "__path__", list(package.__path__))
+    monkeypatch.setenv("LABKIT_EXERCISES", "own")
+    made = run_cli("exercise", "new", MINE, "--folder", "own")
+    assert made.exit_code == 0, made.stderr
+    source = Path("own/my_own.py")
+    returned = '\n    return {"page": pair.lab.answers(address, tries=5)}\n'
+    text = source.read_text(encoding="utf-8")
+    assert returned in text
+    source.write_text(text.replace(returned, TRIES), encoding="utf-8")
+    Path("roster.csv").write_text("student,name\nana,Ana\nBen,\n")
+    with ExitStack() as stack:
+        for lab in (ANA, BEN):
+            stack.enter_context(swept(engine, lab))
+        yield working_folder
+
+
+def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -> None:
+    """Ctrl-C in the middle of `up` leaves the pair that is whole and nothing of the other; the next one adds what is
+    missing and touches nothing else. A student works with what was handed out alone. `status` and `grade` break
+    nothing, and say where only a trial can tell. Without roster and hand-outs all is found, and nothing stays."""
+    up = ("class", "up", "roster.csv", "--name", CLASS, "--exercise", MINE, "--base-port", str(base_port))
+    first = Running(*up, "--parallel", "1")
+    first.await_line(f"ana: {ANA}")
+    first.send(SIGINT)
+    assert first.finish().exit_code == 130, first.output
+    assert leftovers(engine, BEN) == []
+    anas = {part.name: part.inspect()["State"]["StartedAt"] for part in create.find_containers(engine, ANA)}
+
+    done = run_cli(*up, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert [(one["lab"], one["error"]) for one in done.document] == [(ANA, None), (BEN, None)]
+    assert [one["ports"]["vip_http"] for one in done.document] == [base_port, base_port + 10]
+    assert anas == {part.name: part.inspect()["State"]["StartedAt"] for part in create.find_containers(engine, ANA)}
+    lab = lifecycle.require(engine, ANA)
+    assert lab.grant == "least", "students are root on the nodes, and must not be root on the host"
+    other = run_cli("class", "up", "roster.csv", "--name", CLASS, "--exercise", "split-brain")
+    assert f"the class '{CLASS}' is at {MINE}" in complaint(other, 3)
+
+    _, second = lab.nodes
+    typed = ["ssh", "-F", "ssh_config", second, "/etc/init.d/apache2 start"]
+    mended = subprocess.run(typed, cwd=f"class-{CLASS}/ana", capture_output=True, text=True, check=False)
+    assert mended.returncode == 0, mended.stderr
+
+    rows = {one["student"]: one for one in run_cli("class", "status", "--name", CLASS, "--json").document}
+    assert {one: (row["state"], row["verdict"], row["trials_withheld"]) for one, row in rows.items()} == {
+        "ana": ("up", "unknown", True),
+        "Ben": ("up", "fail", False),
+    }
+    assert rows["ana"]["vip_owners"] == [lab.spec.preferred]
+    graded = run_cli("class", "grade", "roster.csv", "--name", CLASS, "--json")
+    assert graded.exit_code == 2, graded.stderr
+    assert [one["student"] for one in graded.document["ungraded"]] == ["ana"]
+    assert not any(Path("runs").glob("*")), "nothing was broken"
+
+    tried = run_cli("class", "grade", "--name", CLASS, "--with-trials", "--json")
+    assert tried.exit_code == 0, tried.stderr
+    verdicts = {one["student"]: one["verdicts"] for one in tried.document["graded"]}
+    assert verdicts == {"ana": {MINE: "pass"}, "Ben": {MINE: "fail"}}
+    again = run_cli("grade", f"grades-{CLASS}", "--json")
+    assert again.exit_code == 0, "the evidence is kept, and judged again it comes out the same"
+    assert {one["student"]: one["verdicts"] for one in again.document} == verdicts
+
+    Path("roster.csv").unlink()
+    shutil.rmtree(f"class-{CLASS}")
+    assert run_cli("class", "down", "--name", CLASS, "--student", "Ben").exit_code == 0
+    assert leftovers(engine, BEN) == []
+    assert lifecycle.require(engine, ANA).whole
+    assert run_cli("class", "down", "--name", CLASS).exit_code == 0
+    assert leftovers(engine, ANA) == []
+    assert "has no pairs" in complaint(run_cli("class", "status", "--name", CLASS), 4)
