@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat chaos audit sbom images wheel docs lock \
 	clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
@@ -66,6 +66,10 @@ fuzz: venv ## feed far more damaged input than the tests do to every reader: N e
 compare-heartbeat: engine ## give N configurations (1000) made up from SEED to the real daemon, and compare its verdict
 	LABKIT_COMPARE=$(or $(N),1000) LABKIT_SEED=$(or $(SEED),1) \
 		$(BIN)/pytest -s --timeout=0 tests/docker/test_parsers_against_heartbeat.py
+
+chaos: engine ## as root: strike labkit, its engine, labs and disk at N points (100) drawn from SEED (1), or at POINT alone
+	LABKIT_CHAOS=$(or $(N),100) LABKIT_SEED=$(or $(SEED),1) LABKIT_POINT=$(POINT) \
+		$(BIN)/pytest -s --timeout=0 tests/e2e/test_chaos.py
 
 audit: venv ## look all dependencies up among the known vulnerabilities (asks PyPI; fails where it does not answer)
 	python3 -m venv .venv/tools

@@ -138,7 +138,7 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(spec.name, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
         # looked at before the next command may remove it
         found = status_document(start.lab) if as_json else status_in_words(start.lab, choose(None, os.environ))
@@ -222,7 +222,7 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
     Example: labkit down
     """
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(name, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, name, shown):
         removed = lifecycle.remove(engine, name, shown)
     if as_json:
         answer(removed)
@@ -233,26 +233,28 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
 def gc(
     name: Annotated[str | None, typer.Option("--name", help="All of this lab, even if it is up.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Labs that are up, too.")] = False,
+    everybody: Annotated[bool, typer.Option("--everybody", help="What other users of the engine made, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, those that another command is changing, images and stored runs.
+    Labs that are up and whole stay, those that another command is changing, other users', images and stored runs.
 
     Example: labkit gc --dry-run
     """
     engine = Engine.connect()
     spare = not everything and name is None
     with progress(as_json) as shown, ExitStack() as stack:
-        found = lifecycle.leftovers(engine, name, spare)
+        found = [one for one in lifecycle.leftovers(engine, name, spare) if one.is_ours or everybody]
         busy = {one.lab for one in found if spare and lock.holder(one.lab)}
         found = [one for one in found if one.lab not in busy]
         if found and not dry_run:
             labs = {one.lab for one in found}
             for lab in sorted(labs):
                 stack.enter_context(lock.held(lab, shown))
-            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
+            again = lifecycle.leftovers(engine, name, spare)
+            found = [one for one in again if one.lab in labs and (one.is_ours or everybody)]
             lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)

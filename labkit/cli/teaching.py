@@ -10,7 +10,7 @@ from rich.table import Table
 from labkit.cli import exercises
 from labkit.cli.common import RUNS, JsonOption, PlatformOption, RunsOption, answer, err, leave, out, progress
 from labkit.cli.show import markup
-from labkit.cluster import lock
+from labkit.cluster import lifecycle
 from labkit.course import author, grading
 from labkit.course.verify import verify_all
 from labkit.engine import Engine, images
@@ -40,7 +40,7 @@ def verify(
     chosen = list(all_exercises().values()) if all_of_them else [exercise(name) for name in names or ()]
     base = Spec().with_options(name=lab, platform=platform)
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(base.name, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, base.name, shown):
         images.ensure(engine, base.platform, shown)
         since = now_ns()
         verified = verify_all(engine, chosen, Variant(student), base, root, parallel, shown)

@@ -4,7 +4,20 @@ client: the connection. images: pulling, bootstrapping and building. network: th
 engine's host. grants: what a node may do. container: one container's life, files, commands and processes.
 """
 
-from labkit.engine.client import LABEL, ROLE, Engine, Facts, Leftover, translated
+from labkit.engine.client import LABEL, ROLE, USER, Engine, Facts, Leftover, this_user, translated
 from labkit.engine.container import Container, Done, Placed, Process
 
-__all__ = ["LABEL", "ROLE", "Container", "Done", "Engine", "Facts", "Leftover", "Placed", "Process", "translated"]
+__all__ = [
+    "LABEL",
+    "ROLE",
+    "USER",
+    "Container",
+    "Done",
+    "Engine",
+    "Facts",
+    "Leftover",
+    "Placed",
+    "Process",
+    "this_user",
+    "translated",
+]

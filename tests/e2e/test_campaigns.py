@@ -11,12 +11,11 @@ import pytest
 
 from labkit import faults, history
 from labkit.campaign import tune
-from labkit.campaign.pairs import PARTS
 from labkit.campaign.sweep import PAGE, SWEEP
 from labkit.cluster import Lab
 from labkit.engine import Engine
 from labkit.spec import Spec
-from labkit.store import RunFolder
+from labkit.store import PARTS, RunFolder
 from tests.e2e.helpers import (
     FAST,
     ROOT,
