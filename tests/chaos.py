@@ -161,7 +161,7 @@ def objects(engine: SecondEngine) -> list[str]:
             *(("network", one.name, one.attrs["Labels"]) for one in client.networks.list()),
             *(("volume", one.name, one.attrs["Labels"]) for one in client.volumes.list()),
         ]
-    return [f"{kind} {name}" for kind, name, labels in found if LABEL in (labels or {}) or "labkit" in str(name)]
+    return sorted(f"{kind} {name}" for kind, name, has in found if LABEL in (has or {}) or "labkit" in str(name))
 
 
 def strays(engine: SecondEngine) -> list[str]:

@@ -122,9 +122,13 @@ def test_nothing_is_left_and_nothing_lost(point: Point, ground: Ground) -> None:
 
 
 def _prepare(point: Point, ground: Ground) -> None:
-    """What the command needs to begin with: a lab to remove, an exercise to check, or else nothing."""
-    ground.must(*(COMMANDS["up"] if point.command == "down" else COMMANDS["down"]))
-    if point.command == "check":
+    """What the command needs to begin with. The proof of the point before has mostly left a lab: `failover` takes it,
+    `start` replaces it, and a sweep's labs have other names."""
+    if point.command == "up":
+        ground.must(*COMMANDS["down"])
+    elif point.command == "down":
+        ground.must(*COMMANDS["up"])
+    elif point.command == "check":
         ground.must(*COMMANDS["start"])
 
 
