@@ -108,7 +108,7 @@ def strike(point: Point, engine: SecondEngine, running: Running, disk: Path) -> 
         fill(disk)
     else:
         remove = _remove_container if point.harm == CONTAINER else _remove_network
-        return wait_until(lambda: (remove(engine, point.random), not running.alive), any, 60, "there is one")[0]
+        return wait_until(lambda: (remove(engine, point.random), not running.alive), any, 400, "there is one")[0]
     return True
 
 
