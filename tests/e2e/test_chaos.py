@@ -17,7 +17,7 @@ import pytest
 from labkit.engine import Engine
 from labkit.timing import SECOND, now_ns, wait_until
 from tests import chaos
-from tests.chaos import COMMANDS, NAME, TAKES, WRITING, Point
+from tests.chaos import COMMANDS, TAKES, WRITING, Point
 from tests.e2e.helpers import Outcome, Running
 from tests.engines import SecondEngine, can_run, second_engine
 
@@ -36,24 +36,32 @@ pytestmark = pytest.mark.skipif(not can_run(), reason="a second engine takes roo
 class Ground:
     """Where the harm is done: the engine, the disk with runs and records, and the host as it was at first.
 
-    up_s: how long `up` takes here."""
+    room: a folder on another disk, which never fills. up_s: how long `up` took last."""
 
     engine: SecondEngine
     disk: Path
+    room: Path
     env: Mapping[str, str]
     before: tuple[list[str], list[str]]
     up_s: float
     struck: Counter[tuple[str, str]]
 
-    def start(self, *arguments: str) -> Running:
-        within = ("nsenter", f"--net=/var/run/netns/{self.engine.netns}")
+    def start(self, *arguments: str, folder: Path | None = None) -> Running:
+        """folder: where the command is given; the disk if nothing is said."""
+        within = ("nsenter", f"--net=/var/run/netns/{self.engine.netns}", "env", f"--chdir={folder or self.disk}")
         return Running(*arguments, env=self.env, within=within)
 
-    def must(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Outcome:
+    def must(self, *arguments: str, folder: Path | None = None, codes: tuple[int, ...] = (0,)) -> Outcome:
         """Runs labkit to its end, which has to be good."""
-        done = self.start(*arguments).finish(LONGEST_S)
+        done = self.start(*arguments, folder=folder).finish(LONGEST_S)
         assert done.exit_code in codes, f"labkit {' '.join(arguments)} ended with {done.exit_code}:\n{done.stdout}"
         return done
+
+    def up(self) -> None:
+        """Brings the lab up, and takes the time."""
+        since = now_ns()
+        self.must(*COMMANDS["up"])
+        self.up_s = (now_ns() - since) / SECOND
 
 
 @pytest.fixture(scope="module")
@@ -66,26 +74,15 @@ def ground(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with second_engine(folder / "engine", engine) as second, pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_DATA_HOME", str(disk / "data"))
             env = {"DOCKER_HOST": second.url, "XDG_STATE_HOME": str(folder / "state")}
-            one = Ground(second, disk, env, chaos.host_state(second), 0.0, Counter())
-            patch.chdir(disk)
-            Path("lab.yaml").write_text("timing: {keepalive: 200ms, deadtime: 1}\n")
-            one.must("up", "--name", NAME, "--ports", "auto")
-            one.must("down", "--name", NAME)
-            since = now_ns()
-            one.must(*COMMANDS["up"])
-            one.up_s = (now_ns() - since) / SECOND
+            one = Ground(second, disk, folder, env, chaos.host_state(second), 0.0, Counter())
+            (folder / "lab.yaml").write_text("timing: {keepalive: 200ms, deadtime: 1}\n")
+            one.up()
             yield one
             one.must("gc", "--all")
             told = [f"{count} x {command}, {harm}" for (command, harm), count in sorted(one.struck.items())]
             print(f"\nseed {SEED}: {one.struck.total()} points struck; up takes {one.up_s:.1f} s", *told, sep="\n")
     finally:
         subprocess.run(["umount", disk], check=True)
-
-
-@pytest.fixture(autouse=True)
-def on_the_disk(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of labkit's commands are given there."""
-    monkeypatch.chdir(ground.disk)
 
 
 def test_a_few_points_have_every_harm() -> None:
@@ -156,9 +153,9 @@ def _assert_ended_well(done: Outcome) -> None:
 
 def _assert_next_lab_works(point: Point, ground: Ground) -> None:
     if point.number % LAB_EVERY:
-        ground.must(*COMMANDS["up"])
+        ground.up()
         return
     # a busy machine may miss the predicted band or the probe's cadence; what counts is that a failover was measured
-    done = ground.must("lab", "--down", "--ports", "auto", "--runs", str(ground.disk / "proof"), codes=(0, 1, 2))
+    done = ground.must("lab", "--down", "--ports", "auto", folder=ground.room, codes=(0, 1, 2))
     assert "served by slave-cluster" in done.stdout
     assert "report: " in done.stdout
