@@ -105,7 +105,7 @@ def load(folder: Path) -> Record | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return Record(document, {name: (folder / _file(run)).read_bytes() for name, run in document["runs"].items()})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} cannot be read ({error}); remove {folder} and check the exercise again") from error
 
 

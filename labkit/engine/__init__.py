@@ -4,7 +4,7 @@ client: the connection. images: pulling, bootstrapping and building. network: th
 engine's host. grants: what a node may do. container: one container's life, files, commands and processes.
 """
 
-from labkit.engine.client import LABEL, ROLE, USER, Engine, Facts, Leftover, this_user, translated
+from labkit.engine.client import LABEL, ROLE, USER, Engine, Facts, Leftover, translated
 from labkit.engine.container import Container, Done, Placed, Process
 
 __all__ = [
@@ -18,6 +18,5 @@ __all__ = [
     "Leftover",
     "Placed",
     "Process",
-    "this_user",
     "translated",
 ]
