@@ -7,6 +7,7 @@ that the user needs nothing but the engine. Each carries the alias `labkit=<lab>
 import hashlib
 import ipaddress
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -21,6 +22,7 @@ PREFIX = "lk"
 ALIAS = "labkit="
 MACVLAN = "macvlan"
 BRIDGE = "bridge"
+UNMARKED = re.compile(rf"{PREFIX}[0-9a-f]{{10}}[stm]?")  # what _lay() calls its links
 OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
 
 
@@ -95,10 +97,16 @@ def _lay(engine: Engine, image: str, lab: str, bridge: str) -> None:
 
 
 def host_links(engine: Engine, image: str, lab: str | None) -> list[Leftover]:
-    """Links on the engine's host that labkit made, of one lab or of all."""
+    """Links on the engine's host that labkit made, of one lab or of all.
+
+    One that has our kind of name and no alias was just being made when the engine was killed. Its lab is the one that
+    is asked for, if the name is that lab's, or else empty.
+    """
     links = json.loads(_on_host(engine, image, lab or "gc", "ip -j link show"))
     found = [(link["ifname"], link.get("ifalias", "")) for link in links if link["ifname"].startswith(PREFIX)]
     made = [(name, *alias.removeprefix(ALIAS).split(" ", 1)) for name, alias in found if alias.startswith(ALIAS)]
+    for name in (name for name, alias in found if not alias and UNMARKED.fullmatch(name)):
+        made.append((name, lab if lab and name.startswith(link_name(lab)) else ""))
     return [one for one in (Leftover("host link", *each) for each in made) if lab in (None, one.lab)]
 
 

@@ -15,6 +15,7 @@ from signal import SIGKILL
 import pytest
 
 from labkit.engine import Engine
+from labkit.engine.network import link_name
 from labkit.timing import SECOND, now_ns, wait_until
 from tests import chaos
 from tests.chaos import COMMANDS, TAKES, WRITING, Point
@@ -27,9 +28,12 @@ POINTS = chaos.plan(SEED, int(os.environ.get("LABKIT_CHAOS", "10")))
 ALONE = os.environ.get("LABKIT_POINT")
 CHOSEN = [one for one in POINTS if ALONE in (None, "", str(one.number))]
 LAB_EVERY = 10  # so many points, `labkit lab` follows; after the others, `labkit up`
-LONGEST_S = 400.0  # until a labkit ends by itself whose lab or engine was broken: no wait in it is longer
+LONGEST_S = 600.0  # until a labkit ends by itself whose lab or engine was broken: no wait in it is longer
 
-pytestmark = pytest.mark.skipif(not can_run(), reason="a second engine takes root, dockerd, ip and nsenter")
+pytestmark = [
+    pytest.mark.skipif(not can_run(), reason="a second engine takes root, dockerd, ip and nsenter"),
+    pytest.mark.timeout(4 * LONGEST_S),
+]
 
 
 @dataclass
@@ -118,6 +122,17 @@ def test_nothing_is_left_and_nothing_lost(point: Point, ground: Ground) -> None:
     assert chaos.kept(runs) >= said, done.stdout
     chaos.desk_is_readable()
     _assert_next_lab_works(point, ground)
+
+
+def test_a_link_that_got_no_mark_is_found(ground: Ground) -> None:
+    """An engine that is killed between making a link and marking it leaves one that says of no lab. gc finds it by its
+    name, and so does the next `up`, which would take it for a whole bridge."""
+    for name, command in ((link_name("some"), ("gc",)), (link_name(chaos.NAME), COMMANDS["up"])):
+        ground.engine.inside("ip", "link", "add", name, "type", "bridge")
+        ground.must(*command)
+    assert f"{link_name(chaos.NAME)}s" in chaos.host_state(ground.engine)[0]
+    ground.must("gc", "--all")
+    assert chaos.host_state(ground.engine) == ground.before
 
 
 def _prepare(point: Point, ground: Ground) -> None:

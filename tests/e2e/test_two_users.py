@@ -14,11 +14,14 @@ from tests.e2e.helpers import FAST, Outcome, Running, complaint
 from tests.engines import SecondEngine, can_run, second_engine
 
 UIDS = (4001, 4002)
-LONGEST_S = 400.0
+LONGEST_S = 600.0
 
-pytestmark = pytest.mark.skipif(
-    not (can_run() and shutil.which("setpriv")), reason="two users take root, dockerd, ip, nsenter and setpriv"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (can_run() and shutil.which("setpriv")), reason="two users take root, dockerd, ip, nsenter and setpriv"
+    ),
+    pytest.mark.timeout(4 * LONGEST_S),
+]
 
 
 @dataclass(frozen=True)
