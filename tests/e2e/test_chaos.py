@@ -28,6 +28,7 @@ POINTS = chaos.plan(SEED, int(os.environ.get("LABKIT_CHAOS", "10")))
 ALONE = os.environ.get("LABKIT_POINT")
 CHOSEN = [one for one in POINTS if ALONE in (None, "", str(one.number))]
 LAB_EVERY = 10  # so many points, `labkit lab` follows; after the others, `labkit up`
+TRIES = 5
 LONGEST_S = 600.0  # until a labkit ends by itself whose lab or engine was broken: no wait in it is longer
 
 pytestmark = [
@@ -56,16 +57,18 @@ class Ground:
         return Running(*arguments, env=self.env, within=within)
 
     def must(self, *arguments: str, folder: Path | None = None, codes: tuple[int, ...] = (0,)) -> Outcome:
-        """Runs labkit to its end, which has to be good."""
-        done = self.start(*arguments, folder=folder).finish(LONGEST_S)
+        """Runs labkit to its end, which has to be good. A machine that is too busy for a pair gets another chance: what
+        a harm has left in the way would be there again."""
+        for _ in range(TRIES):
+            since = now_ns()
+            done = self.start(*arguments, folder=folder).finish(LONGEST_S)
+            took_s = (now_ns() - since) / SECOND
+            if "gave up after" not in done.stdout:
+                break
         assert done.exit_code in codes, f"labkit {' '.join(arguments)} ended with {done.exit_code}:\n{done.stdout}"
+        if arguments == COMMANDS["up"]:
+            self.up_s = took_s
         return done
-
-    def up(self) -> None:
-        """Brings the lab up, and takes the time."""
-        since = now_ns()
-        self.must(*COMMANDS["up"])
-        self.up_s = (now_ns() - since) / SECOND
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def ground(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             env = {"DOCKER_HOST": second.url, "XDG_STATE_HOME": str(folder / "state")}
             one = Ground(second, disk, folder, env, chaos.host_state(second), 0.0, Counter())
             (folder / "lab.yaml").write_text("timing: {keepalive: 200ms, deadtime: 1}\n")
-            one.up()
+            one.must(*COMMANDS["up"])
             yield one
             one.must("gc", "--all")
             told = [f"{count} x {command}, {harm}" for (command, harm), count in sorted(one.struck.items())]
@@ -127,9 +130,10 @@ def test_nothing_is_left_and_nothing_lost(point: Point, ground: Ground) -> None:
 def test_a_link_that_got_no_mark_is_found(ground: Ground) -> None:
     """An engine that is killed between making a link and marking it leaves one that says of no lab. gc finds it by its
     name, and so does the next `up`, which would take it for a whole bridge."""
-    for name, command in ((link_name("some"), ("gc",)), (link_name(chaos.NAME), COMMANDS["up"])):
-        ground.engine.inside("ip", "link", "add", name, "type", "bridge")
-        ground.must(*command)
+    ground.engine.inside("ip", "link", "add", link_name("some"), "type", "bridge")
+    ground.must("gc")
+    ground.engine.inside("ip", "link", "add", link_name(chaos.NAME), "type", "bridge")
+    ground.must(*COMMANDS["up"])
     assert f"{link_name(chaos.NAME)}s" in chaos.host_state(ground.engine)[0]
     ground.must("gc", "--all")
     assert chaos.host_state(ground.engine) == ground.before
@@ -168,7 +172,7 @@ def _assert_ended_well(done: Outcome) -> None:
 
 def _assert_next_lab_works(point: Point, ground: Ground) -> None:
     if point.number % LAB_EVERY:
-        ground.up()
+        ground.must(*COMMANDS["up"])
         return
     # a busy machine may miss the predicted band or the probe's cadence; what counts is that a failover was measured
     done = ground.must("lab", "--down", "--ports", "auto", folder=ground.room, codes=(0, 1, 2))
