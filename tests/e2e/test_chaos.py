@@ -66,7 +66,7 @@ class Ground:
             if "gave up after" not in done.stdout:
                 break
         assert done.exit_code in codes, f"labkit {' '.join(arguments)} ended with {done.exit_code}:\n{done.stdout}"
-        if arguments == COMMANDS["up"]:
+        if arguments == COMMANDS["up"] and "is up already" not in done.stdout:
             self.up_s = took_s
         return done
 
