@@ -74,6 +74,10 @@ compare-heartbeat: engine ## give N configurations (1000) made up from SEED to t
 	LABKIT_COMPARE=$(or $(N),1000) LABKIT_SEED=$(or $(SEED),1) \
 		$(BIN)/pytest -s --timeout=0 tests/docker/test_parsers_against_heartbeat.py
 
+chaos: engine ## as root: strike labkit, its engine, labs and disk at N points (100) drawn from SEED (1), or at POINT alone
+	LABKIT_CHAOS=$(or $(N),100) LABKIT_SEED=$(or $(SEED),1) LABKIT_POINT=$(POINT) \
+		$(BIN)/pytest -s --timeout=0 tests/e2e/test_chaos.py
+
 audit: venv ## look all dependencies up among the known vulnerabilities (asks PyPI; fails where it does not answer)
 	python3 -m venv .venv/tools
 	.venv/tools/bin/pip install -qq pip-audit

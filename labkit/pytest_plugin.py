@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def ha_lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
     """The session's pair, or the xdist worker's, as `lab.yaml` has it. Tests take `ha_pair`, which looks after it."""
-    from labkit.cluster import lifecycle, lock
+    from labkit.cluster import lifecycle
     from labkit.engine import Engine
     from labkit.errors import LabkitError
 
@@ -69,7 +69,7 @@ def ha_lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
         try:
             spec = _spec(pytestconfig)
             engine = Engine.connect()
-            stack.enter_context(lock.held(spec.name, _Logged()))
+            stack.enter_context(lifecycle.changing(engine, spec.name, _Logged()))
             lab = lifecycle.up(engine, spec, options, _Logged()).lab
         except LabkitError as error:
             pytest.fail(f"labkit: {error}", pytrace=False)

@@ -19,6 +19,7 @@ from labkit.errors import BadInput, LabkitError, NotAvailable
 HISTORY = "history.jsonl"
 RESULT = "result.json"
 CAPTURE = "capture.pcap"
+PARTS = "pairs"  # where several pairs share a run, a folder for each of them stands in this one
 
 
 class RunFolder:
@@ -104,4 +105,6 @@ def as_written(file: str | Path) -> Iterator[None]:
 
 def runs(root: Path) -> list[RunFolder]:
     """All run folders under root, the oldest first; none if there is no root."""
-    return [RunFolder(path.parent) for path in sorted(root.glob(f"*/{HISTORY}"))]
+    whole = {path.parent for path in root.glob(f"*/{HISTORY}")}
+    in_parts = {path.parents[2] for path in root.glob(f"*/{PARTS}/*/{HISTORY}")}  # all that a killed run may have
+    return [RunFolder(path) for path in sorted(whole | in_parts)]

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import docker
 import docker.errors
@@ -124,7 +125,8 @@ def _copy_images(source: Engine, to: SecondEngine) -> None:
         for image in source.client.images.list("labkit/*"):
             for tag in image.tags:
                 if "/browser:" not in tag:  # big, and no test needs it there
-                    client.images.load(image.save(named=tag))  # type: ignore[arg-type] # the stubs know no stream
+                    stream: Any = image.save(named=tag)  # load() takes pieces, but its types do not say so
+                    client.images.load(stream)
 
 
 def _mounts(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,18 +15,17 @@ from typing_extensions import Self
 from labkit import history, runner
 from labkit.campaign import admission
 from labkit.campaign.turns import Turns
-from labkit.cluster import Lab, lifecycle, lock
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images, network
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
 from labkit.runner import Alone, Scenario, Watch
 from labkit.spec import Spec
-from labkit.store import CAPTURE, RunFolder
+from labkit.store import CAPTURE, HISTORY, PARTS, RunFolder
 from labkit.wire import wire_events
 
 T = TypeVar("T")
 
-PARTS = "pairs"
 REMOVE_EVERY_S = 1.0
 STARTED_PER_CPU = 2  # pairs that come up at the same time
 
@@ -48,7 +48,7 @@ class Pairs:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             for name in self.names:
-                stack.enter_context(lock.held(name, self._progress))
+                stack.enter_context(lifecycle.changing(self._engine, name, self._progress))
             self._held = stack.pop_all()
         return self
 
@@ -147,12 +147,25 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
     folder.write("spec.yaml", (first.path / "spec.yaml").read_bytes())
     for name, text in first.rendered().items():
         folder.write(f"rendered/{name}", text)
-    with History.create(folder.history) as merged:
+    unfinished = folder.path / f".{HISTORY}.part"  # a killed merging can be begun anew
+    unfinished.unlink(missing_ok=True)
+    with History.create(unfinished) as merged:
         merged.append({**head, "trials": trials})
         told = [event for events in begun.values() for event in _as_first(events, head["macs"])]
         for trial in history.trials(told):
             for event in trial.events:
                 merged.append(event)
+    unfinished.replace(folder.history)
+
+
+def opened(path: Path) -> RunFolder:
+    """Like RunFolder.open(), but the histories of a run that was killed before they became one are merged first."""
+    folder = RunFolder(path)
+    parts = [RunFolder(part.parent) for part in sorted(path.glob(f"{PARTS}/*/{HISTORY}"))]
+    if parts and not folder.history.is_file():
+        events = (history.read(part.history) for part in parts)
+        merge(folder, parts, sum(history.header(one)["trials"] for one in events if one))
+    return RunFolder.open(path)
 
 
 def _events(part: RunFolder) -> list[Event]:

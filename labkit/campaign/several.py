@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from labkit.campaign.pairs import Named, on_own_subnets, starting_at_once, together
-from labkit.cluster import Lab, lifecycle, lock
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -28,7 +28,7 @@ def up(engine: Engine, spec: Spec, options: lifecycle.Options, count: int, progr
 
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(lock.held(name, progress))
+            stack.enter_context(lifecycle.changing(engine, name, progress))
         new = [name for name in names if lifecycle.find(engine, name) is None]
 
         def remove() -> None:

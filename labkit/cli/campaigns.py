@@ -12,7 +12,7 @@ from rich.table import Table
 from labkit import faults
 from labkit.campaign.compare import compare as compared
 from labkit.campaign.grid import listed
-from labkit.campaign.pairs import Pairs, admitted
+from labkit.campaign.pairs import Pairs, admitted, opened
 from labkit.campaign.sweep import ERROR, PAGE, Sweep
 from labkit.campaign.tune import Search, require_dependence
 from labkit.campaign.tune import tune as tuned
@@ -165,7 +165,7 @@ def compare(
 
 def _side(run: Path) -> tuple[dict[str, Any], Event]:
     """A run's result, made anew by the present rules, and the header of its history."""
-    folder = RunFolder.open(run)
+    folder = opened(run)
     events = read(folder.history)
     with as_written(folder.history):
         return result(events, str(run)), header(events)

@@ -17,7 +17,7 @@ from rich.status import Status
 
 from labkit import spec as specs
 from labkit.campaign.admission import MOST as MOST_PAIRS
-from labkit.cluster import Lab, lifecycle, lock
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError
 from labkit.language import Language, Said, choose
@@ -241,7 +241,7 @@ def lab_for(
     by_hand: a lab that was configured by hand is taken as it stands. Raises BadInput if other settings than its own are
     asked for then: making it anew would throw somebody's work away.
     """
-    with lock.held(spec.name, shown):
+    with lifecycle.changing(engine, spec.name, shown):
         present = lifecycle.find(engine, spec.name)
         disposable = not keep and present is None
         if by_hand and present is not None and lifecycle.is_bare(present):

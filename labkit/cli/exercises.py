@@ -30,7 +30,7 @@ from labkit.cli.common import (
     speak,
 )
 from labkit.cli.show import markup
-from labkit.cluster import Lab, lock
+from labkit.cluster import Lab, lifecycle
 from labkit.course import record, submission, work
 from labkit.course.desk import Attempt, Desk, now
 from labkit.course.work import Examined
@@ -182,7 +182,7 @@ def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption 
     attempt = desk.working()
     one = exercise(attempt.exercise)
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, attempt.lab, shown):
         found = work.find(engine, attempt, _telling(shown, language))
         examined = _examine(desk, one, found, root, _breaking(shown, language))
     if as_json:
@@ -209,12 +209,13 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
     language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
+    engine = Engine.connect()
     with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), attempt, _telling(shown, language))
+        found = work.find(engine, attempt, _telling(shown, language))
     keeps = attended(one, Pair(found, Variant(desk.student)))
     with keeps or nullcontext():
         while True:
-            with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
+            with progress(as_json=False) as shown, lifecycle.changing(engine, attempt.lab, shown):
                 examined = _examine(desk, one, found, root, _breaking(shown, language))
             out.rule(f"{one.name} {now()}")
             reading.tell_checks(examined, language)
@@ -353,7 +354,7 @@ def _begin(desk: Desk, attempt: Attempt, language: Language, as_json: bool) -> N
     spec = variant.spec(base, one.shape)
     engine = Engine.connect()
     missing = [need for need in one.needs if need not in desk.passed]
-    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, attempt.lab, shown):
         images.ensure(engine, spec.platform, shown)
         fresh = Text(
             "a fresh pair is brought to the starting state, which takes up to a minute",

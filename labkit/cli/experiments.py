@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from labkit import faults, runner
-from labkit.campaign.pairs import Pairs, admitted
+from labkit.campaign.pairs import Pairs, admitted, opened
 from labkit.cli.common import (
     RUNS,
     AssertOption,
@@ -226,7 +226,7 @@ def report(run: RunArgument, as_json: JsonOption = False) -> None:
 
     Example: labkit report runs/20260102T030405Z-node-kill-1a2b
     """
-    folder = RunFolder.open(run)
+    folder = opened(run)
     result = folder.result() or judge(folder)
     with as_written(folder.path / RESULT):
         word = verdict(result)
@@ -242,7 +242,7 @@ def judge_again(run: RunArgument, asserted: AssertOption = None, as_json: JsonOp
 
     Example: labkit judge runs/20260102T030405Z-node-kill-1a2b
     """
-    folder = RunFolder.open(run)
+    folder = opened(run)
     result = judge(folder, [Assertion.parse(text) for text in asserted or ()])
     if as_json:
         answer(result)

@@ -30,7 +30,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import markup, status_in_words
-from labkit.cluster import Lab, lifecycle, lock
+from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images
 from labkit.errors import BadInput
 from labkit.guide import audit as audits
@@ -115,7 +115,7 @@ def guide(
     )
     with progress(as_json) as shown, ExitStack() as stack:
         for spec in specs:
-            stack.enter_context(lock.held(spec.name, shown))
+            stack.enter_context(lifecycle.changing(engine, spec.name, shown))
         built = images.ensure(engine, specs[0].platform, shown, mirror)
         browser = images.ensure_browser(engine, built, shown) if figures else ""
         folder = RunFolder.create(root, "guide")

@@ -151,7 +151,7 @@ def up(
     if pairs is not None:
         _up_many(engine, spec, options, pairs, as_json)
         return
-    with progress(as_json) as shown, lock.held(spec.name, shown):
+    with progress(as_json) as shown, lifecycle.changing(engine, spec.name, shown):
         start = lifecycle.up(engine, spec, options, shown)
         # looked at before the next command may remove it
         found = status_document(start.lab) if as_json else status_in_words(start.lab, choose(None, os.environ))
@@ -263,7 +263,7 @@ def down(
     with progress(as_json) as shown, ExitStack() as stack:
         names = several.names_of(engine, name) if pairs else [name]
         for one in names:
-            stack.enter_context(lock.held(one, shown))
+            stack.enter_context(lifecycle.changing(engine, one, shown))
         removed = [gone for one in names for gone in lifecycle.remove(engine, one, shown)]
     if as_json:
         answer(removed)
@@ -274,26 +274,28 @@ def down(
 def gc(
     name: Annotated[str | None, typer.Option("--name", help="All of this lab, even if it is up.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Labs that are up, too.")] = False,
+    everybody: Annotated[bool, typer.Option("--everybody", help="What other users of the engine made, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Removes what killed runs left behind, found by label alone: containers, networks, links on the host, keys.
 
-    Labs that are up and whole stay, those that another command is changing, images and stored runs.
+    Labs that are up and whole stay, those that another command is changing, other users', images and stored runs.
 
     Example: labkit gc --dry-run
     """
     engine = Engine.connect()
     spare = not everything and name is None
     with progress(as_json) as shown, ExitStack() as stack:
-        found = lifecycle.leftovers(engine, name, spare)
+        found = [one for one in lifecycle.leftovers(engine, name, spare) if one.is_ours or everybody]
         busy = {one.lab for one in found if spare and lock.holder(one.lab)}
         found = [one for one in found if one.lab not in busy]
         if found and not dry_run:
             labs = {one.lab for one in found}
             for lab in sorted(labs):
                 stack.enter_context(lock.held(lab, shown))
-            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
+            again = lifecycle.leftovers(engine, name, spare)
+            found = [one for one in again if one.lab in labs and (one.is_ours or everybody)]
             lifecycle.clear(engine, found, shown)
     if as_json:
         answer(found)

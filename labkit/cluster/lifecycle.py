@@ -1,10 +1,12 @@
 """Making a lab, finding it again by its labels, and leaving nothing behind."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
-from labkit.cluster import access, service
+from labkit.cluster import access, lock, service
 from labkit.cluster.lab import Lab, joined
 from labkit.cluster.making import (
     BARE,
@@ -22,7 +24,7 @@ from labkit.cluster.making import (
     samples,
     start,
 )
-from labkit.engine import LABEL, Container, Engine, Leftover, create, images, network
+from labkit.engine import LABEL, USER, Container, Engine, Leftover, create, images, network
 from labkit.errors import BadInput, NotAvailable
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -30,6 +32,7 @@ from labkit.spec import Spec
 __all__ = [
     "Options",
     "Start",
+    "changing",
     "clear",
     "configure",
     "find",
@@ -48,12 +51,34 @@ SUBNET_TRIES = 5
 NIC = "eth0"  # what the engine calls the interface of a container that has one network
 
 
+@contextmanager
+def changing(engine: Engine, name: str, progress: Progress) -> Iterator[None]:
+    """For as long as the `with` lasts, no other command of this user changes the lab. See lock.held.
+
+    Raises NotAvailable, naming the user, where the lab is another one's.
+    """
+    with lock.held(name, progress):
+        _require_ours(engine, name)
+        yield
+
+
+def _require_ours(engine: Engine, name: str) -> None:
+    theirs = {one.user for one in _in_engine(engine, name) if not one.is_ours}
+    if theirs:
+        raise NotAvailable(
+            f"the lab {name!r} on this engine is that of {' and '.join(sorted(theirs))}: take another name, with"
+            f" --name, or ask them to remove it; `labkit gc --name {name} --everybody` removes it unasked"
+        )
+
+
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
     """Brings a lab up, or finds that it is. Returns when the nodes hear each other and all pages are served.
 
-    Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out, and
-    BadInput for a name of the nodes' interface that the engine would not give it.
+    Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out,
+    NotAvailable for another user's lab, and BadInput for a name of the nodes' interface that the engine would not give
+    it.
     """
+    _require_ours(engine, spec.name)
     if spec.network.interface != NIC:
         raise BadInput(
             f"network.interface: {spec.network.interface} cannot be had, because the engine calls the nodes' interface"
@@ -153,9 +178,9 @@ def resume(lab: Lab) -> None:
 def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:
     """Removes everything with the lab's label, and with None with any lab's. Returns what was removed.
 
-    Nothing but labels is needed: no file, no earlier success.
+    Nothing but labels is needed: no file, no earlier success. What another user made stays.
     """
-    found = leftovers(engine, name)
+    found = [one for one in leftovers(engine, name) if one.is_ours]
     clear(engine, found, progress)
     return found
 
@@ -185,12 +210,9 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
     spare_whole_labs: leaves out labs that are up with all their parts running, so that what remains was left by a
     command that was killed, or belongs to one that is at work this very moment.
     """
-    containers = create.find_containers(engine, name)
     image = helper_image(engine)  # without any of labkit's images no link was ever made
     found = [
-        *(Leftover("container", one.name, one.labels[LABEL]) for one in containers),
-        *network.find_networks(engine, name),
-        *create.find_volumes(engine, name),
+        *_in_engine(engine, name),
         *(network.host_links(engine, image, name) if image else ()),
         *access.folders(name),
     ]
@@ -198,6 +220,16 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
         labs = {one.lab: find(engine, one.lab) for one in found}
         found = [one for one in found if (lab := labs[one.lab]) is None or not lab.whole]
     return found
+
+
+def _in_engine(engine: Engine, name: str | None) -> list[Leftover]:
+    """What the engine itself has of a lab, or with None of any."""
+    containers = create.find_containers(engine, name)
+    return [
+        *(Leftover("container", one.name, one.labels[LABEL], one.labels.get(USER, "")) for one in containers),
+        *network.find_networks(engine, name),
+        *create.find_volumes(engine, name),
+    ]
 
 
 def helper_image(engine: Engine) -> str:

@@ -397,7 +397,7 @@ def down(engines: Mapping[str, Engine], name: str, student: str | None, progress
 
     def leftovers(engine: Engine) -> list[Leftover]:
         found = lifecycle.leftovers(engine, only)
-        return [one for one in found if class_of(one.lab) == name]
+        return [one for one in found if class_of(one.lab) == name and one.is_ours]
 
     removed = []
     for engine in _distinct(engines).values():

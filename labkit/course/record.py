@@ -57,6 +57,9 @@ def keep(desk: Desk, lab: Lab, attempt: Attempt, examined: Examined, runs: Mappi
     """
     seen = examined.seen
     histories = {name: folder.history.read_bytes() for name, folder in runs.items()}
+    told = {
+        name: {"run": folder.path.name, "sha256": sha256(histories[name]).hexdigest()} for name, folder in runs.items()
+    }
     document = {
         "exercise": attempt.exercise,
         "student": desk.student,
@@ -72,10 +75,7 @@ def keep(desk: Desk, lab: Lab, attempt: Attempt, examined: Examined, runs: Mappi
         "spec": seen.spec.model_dump(mode="json"),
         "facts": seen.facts,
         "answers": dict(seen.answers),
-        "runs": {
-            name: {"run": folder.path.name, "sha256": sha256(histories[name]).hexdigest()}
-            for name, folder in runs.items()
-        },
+        "runs": told,
         "verdict": examined.verdict,
         "checks": [
             {**asdict(one), "expected": one.expected.en, "seen": one.seen.en, "look": one.look.en}
@@ -87,9 +87,13 @@ def keep(desk: Desk, lab: Lab, attempt: Attempt, examined: Examined, runs: Mappi
     reached = there is not None and there.document["verdict"] == "pass" and there.document["student"] == desk.student
     if not reached or examined.verdict == "pass":
         place = RunFolder(_folder(desk, attempt.exercise))
-        for name, text in histories.items():
-            place.write(f"{name}.jsonl", text)
+        files = {_file(told[name]): text for name, text in histories.items()}
+        for file, text in files.items():  # beside those of the record before, which is whole until it is replaced
+            place.write(file, text)
         place.write_json(RECORD, document)
+        for old in place.path.glob("*.jsonl"):
+            if old.name not in files:
+                old.unlink()
     return record
 
 
@@ -100,8 +104,8 @@ def load(folder: Path) -> Record | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return Record(document, {name: (folder / f"{name}.jsonl").read_bytes() for name in document["runs"]})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Record(document, {name: (folder / _file(run)).read_bytes() for name, run in document["runs"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} cannot be read ({error}); remove {folder} and check the exercise again") from error
 
 
@@ -109,6 +113,11 @@ def all_records(desk: Desk) -> list[Record]:
     """Every exercise's record that is the present student's, by name."""
     found = (load(path.parent) for path in sorted((desk.folder / "records").glob(f"*/{RECORD}")))
     return [one for one in found if one is not None and one.document["student"] == desk.student]
+
+
+def _file(run: Mapping[str, Any]) -> str:
+    """Where a trial's history lies, beside its record."""
+    return f"{run['sha256']}.jsonl"
 
 
 def _folder(desk: Desk, exercise: str) -> Path:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.cluster import lifecycle, lock
+from labkit.cluster import lifecycle
 from labkit.course import work
 from labkit.engine import Engine
 from labkit.errors import LabkitError, NotAvailable
@@ -49,7 +49,7 @@ def verify_all(
 
     with ExitStack() as stack:
         for exercise in exercises:
-            stack.enter_context(lock.held(_called(base, exercise).name, shown))
+            stack.enter_context(lifecycle.changing(engine, _called(base, exercise).name, shown))
         pool = stack.enter_context(ThreadPoolExecutor(parallel))
         going = [pool.submit(one, exercise) for exercise in exercises]
         try:

@@ -1,10 +1,11 @@
 """The connection to one Docker engine: where it is, what it can do, and what labkit has made in it."""
 
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import docker
@@ -17,6 +18,7 @@ from labkit.errors import LabkitError, NotAvailable
 
 LABEL = "labkit"  # its value is the lab's name
 ROLE = "labkit.role"
+USER = "labkit.user"  # who made it
 ANSWER_S = 120  # longest wait for one answer of the engine: pulling and building take a while
 OLDEST_API = (1, 41)  # Docker 20.10
 START_ENGINE = (
@@ -56,11 +58,32 @@ class Facts:
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing with labkit's label: kind is container, network, volume, host link or folder."""
+    """One thing with labkit's label: kind is container, network, volume, host link or folder.
+
+    user: who made it; empty where nothing says so, as of what plain Compose makes.
+    """
 
     kind: str
     name: str
     lab: str
+    user: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this user's to remove; what nobody's name stands on is anybody's."""
+        return self.user in ("", this_user())
+
+
+@cache
+def this_user() -> str:
+    """Who runs labkit, as what is made is marked. An engine may have users of several machines, whose ids alone may be
+    the same."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in a container that was given just some id
+        name = "user"
+    return f"{name} (uid {uid})"
 
 
 class Engine:
@@ -147,7 +170,7 @@ class Engine:
 
     def labels(self, lab: str, role: str) -> dict[str, str]:
         """The labels that everything of a lab carries."""
-        return {LABEL: lab, ROLE: role}
+        return {LABEL: lab, ROLE: role, USER: this_user()}
 
     @staticmethod
     def filters(lab: str | None) -> dict[str, str | list[str] | bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import docker.errors
 from docker.types import Ulimit
 
-from labkit.engine.client import LABEL, Engine, Leftover, translated
+from labkit.engine.client import LABEL, USER, Engine, Leftover, translated
 from labkit.engine.container import Container
 from labkit.errors import NotAvailable
 
@@ -67,7 +67,8 @@ def find_volumes(engine: Engine, lab: str | None) -> list[Leftover]:
     """The volumes of one lab or of all: plain Compose makes one."""
     with translated("listing volumes"):
         found = engine.client.volumes.list(filters=engine.filters(lab))
-    return [Leftover("volume", str(one.name), one.attrs["Labels"][LABEL]) for one in found]
+    labels = ((one.name, one.attrs["Labels"]) for one in found)
+    return [Leftover("volume", str(name), there[LABEL], there.get(USER, "")) for name, there in labels]
 
 
 def remove_volume(engine: Engine, name: str) -> None:

@@ -1,12 +1,14 @@
 """The lab's network: a macvlan over a bridge of labkit's own, without any uplink.
 
 Links on the engine's host are made and removed by a short-lived helper container in the host's network namespace, so
-that the user needs nothing but the engine. Each carries the alias `labkit=<lab>`, by which gc finds it again.
+that the user needs nothing but the engine. Each carries the alias `labkit=<lab> <user>`, by which gc finds it again.
 """
 
 import hashlib
 import ipaddress
 import json
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,13 +17,14 @@ import docker
 import docker.errors
 from docker.models.networks import Network as SdkNetwork
 
-from labkit.engine.client import LABEL, Engine, Leftover, translated
+from labkit.engine.client import LABEL, USER, Engine, Leftover, this_user, translated
 from labkit.errors import NotAvailable
 
 PREFIX = "lk"
 ALIAS = "labkit="
 MACVLAN = "macvlan"
 BRIDGE = "bridge"
+UNMARKED = re.compile(rf"{PREFIX}[0-9a-f]{{10}}[stm]?")  # what _lay() calls its links
 OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
 NO_POOL = "address pool"  # in what it says when it has no subnet left to choose: of 20.10, and of 25 and later
 # Where labs go whose own subnet is taken. The engine may give all of the first to one of its own networks.
@@ -83,13 +86,14 @@ def restore(engine: Engine, image: str, lab: str) -> None:
 
 def _lay(engine: Engine, image: str, lab: str, bridge: str) -> None:
     spare, end = bridge + "s", bridge + "t"
+    alias = shlex.quote(f"{ALIAS}{lab} {this_user()}")
     script = f"""
         if ip link show {bridge} >/dev/null 2>&1; then exit 0; fi
         ip link add {bridge} type bridge
         trap '[ $? = 0 ] || ip link del {bridge}' EXIT
-        ip link set {bridge} addrgenmode none alias {ALIAS}{lab}
+        ip link set {bridge} addrgenmode none alias {alias}
         ip link add {spare} type veth peer name {end}
-        for link in {spare} {end}; do ip link set $link addrgenmode none alias {ALIAS}{lab}; done
+        for link in {spare} {end}; do ip link set $link addrgenmode none alias {alias}; done
         ip link set {spare} master {bridge}
         for link in {spare} {end} {bridge}; do ip link set $link up; done
         ip link add {bridge}m link {bridge} type macvlan mode bridge
@@ -99,11 +103,17 @@ def _lay(engine: Engine, image: str, lab: str, bridge: str) -> None:
 
 
 def host_links(engine: Engine, image: str, lab: str | None) -> list[Leftover]:
-    """Links on the engine's host that labkit made, of one lab or of all."""
+    """Links on the engine's host that labkit made, of one lab or of all.
+
+    One that has our kind of name and no alias was just being made when the engine was killed. Its lab is the one that
+    is asked for, if the name is that lab's, or else empty.
+    """
     links = json.loads(_on_host(engine, image, lab or "gc", "ip -j link show"))
     found = [(link["ifname"], link.get("ifalias", "")) for link in links if link["ifname"].startswith(PREFIX)]
-    ours = [Leftover("host link", name, alias.removeprefix(ALIAS)) for name, alias in found if alias.startswith(ALIAS)]
-    return [link for link in ours if lab in (None, link.lab)]
+    made = [(name, *alias.removeprefix(ALIAS).split(" ", 1)) for name, alias in found if alias.startswith(ALIAS)]
+    for name in (name for name, alias in found if not alias and UNMARKED.fullmatch(name)):
+        made.append((name, lab if lab and name.startswith(link_name(lab)) else ""))
+    return [one for one in (Leftover("host link", *each) for each in made) if lab in (None, one.lab)]
 
 
 def remove_links(engine: Engine, image: str, names: Iterable[str]) -> None:
@@ -199,7 +209,8 @@ def find_networks(engine: Engine, lab: str | None) -> list[Leftover]:
     """The networks of one lab or of all."""
     with translated("listing the engine's networks"):
         found = engine.client.networks.list(filters=engine.filters(lab))
-    return [Leftover("network", str(one.name), one.attrs["Labels"][LABEL]) for one in found]
+    labels = ((one.name, one.attrs["Labels"]) for one in found)
+    return [Leftover("network", str(name), there[LABEL], there.get(USER, "")) for name, there in labels]
 
 
 def remove_network(engine: Engine, name: str) -> None:

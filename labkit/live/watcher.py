@@ -98,7 +98,7 @@ class Watcher:
         """One trial. That it fails is told, and ends nothing as long as the lab is there."""
         lab, fault = self.lab, faults.fault(name)
         try:
-            with lock.held(lab.name, Silent()):
+            with lifecycle.changing(lab.engine, lab.name, Silent()):
                 folder = RunFolder.create(self._root, name)
                 try:
                     self._make_ready()

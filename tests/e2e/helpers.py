@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,13 +67,16 @@ class Recorder:
 
 
 class Running:
-    """A labkit in the background, its output read line by line, stderr among it."""
+    """A labkit in the background, its output read line by line, stderr among it.
 
-    def __init__(self, *arguments: str) -> None:
+    env: beside the present environment. within: the beginning of its command line, as of nsenter.
+    """
+
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None, within: Sequence[str] = ()) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            _command(*arguments),
-            env=_environment({}),
+            [*within, *_command(*arguments)],
+            env=_environment(env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -91,6 +94,10 @@ class Running:
     @property
     def output(self) -> str:
         return "".join(self.lines)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def await_line(self, text: str, timeout_s: float = 200) -> None:
         """Returns as soon as a line with the text is there. Fails with the whole output if it ends without one."""
@@ -232,7 +239,7 @@ def _host_links(engine: Engine, name: str) -> list[str]:
     return [
         link["ifname"]
         for link in links
-        if link["ifname"].startswith(link_name(name)) or link.get("ifalias") == f"{ALIAS}{name}"
+        if link["ifname"].startswith(link_name(name)) or f"{link.get('ifalias')} ".startswith(f"{ALIAS}{name} ")
     ]
 
 

@@ -12,13 +12,12 @@ import pytest
 
 from labkit import faults, history
 from labkit.campaign import admission, tune
-from labkit.campaign.pairs import PARTS
 from labkit.campaign.sweep import PAGE, SWEEP
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
 from labkit.measure.service import in_hand_ns
 from labkit.spec import Spec
-from labkit.store import RunFolder
+from labkit.store import PARTS, RunFolder
 from tests.e2e.helpers import (
     FAST,
     ROOT,

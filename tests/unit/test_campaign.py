@@ -15,7 +15,7 @@ from labkit.campaign import grid, page, tune
 from labkit.campaign.compare import compare
 from labkit.campaign.grid import Parameters
 from labkit.campaign.load import Load
-from labkit.campaign.pairs import merge
+from labkit.campaign.pairs import merge, opened
 from labkit.campaign.sweep import PAGE, SWEEP, Sweep
 from labkit.campaign.tune import Tried, best, first_deadtime, next_deadtime
 from labkit.cli.campaigns import faults_asked
@@ -25,7 +25,7 @@ from labkit.measure import false_failovers, result, summarize
 from labkit.progress import Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
-from labkit.store import RunFolder
+from labkit.store import RunFolder, runs
 from tests.unit.histories import MASTER, SLAVE, TrialBuilder, failover, run_event
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -299,6 +299,19 @@ def test_pairs_that_never_began_leave_no_history(tmp_path: Path) -> None:
     root = RunFolder.create(tmp_path, "x")
     merge(root, [root.part("pairs/1")], 1)
     assert not root.history.exists()
+
+
+def test_a_killed_run_of_several_pairs_keeps_its_trials(tmp_path: Path) -> None:
+    """Killed before or while its pairs became one history, it is listed among the runs, and opening it completes it."""
+    root = RunFolder.create(tmp_path, "x")
+    assert runs(tmp_path) == []
+    part(root, "pairs/1", run_event(2), *failover(1), *failover(3, 1300))
+    part(root, "pairs/2", run_event(1, macs=OTHER_MACS))
+    (root.path / ".history.jsonl.part").write_text('{"event":"ru')
+    assert [one.path for one in runs(tmp_path)] == [root.path]
+    assert history.read(opened(root.path).history) == [run_event(3), *failover(1), *failover(3, 1300)]
+    assert [one.path for one in runs(tmp_path)] == [root.path]
+    assert sorted(one.name for one in root.path.iterdir() if one.name.startswith(".")) == []
 
 
 # Compare

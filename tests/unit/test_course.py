@@ -198,8 +198,9 @@ def _kept(home: Path, student: str = "ana", good: bool = True, says: str | None 
     folder = desk.folder / "records" / NAME
     folder.mkdir(parents=True)
     if run:
-        (folder / "trial.jsonl").write_bytes(run)
-        runs = {"trial": {"run": "x", "sha256": sha256(run).hexdigest()}}
+        digest = sha256(run).hexdigest()
+        (folder / f"{digest}.jsonl").write_bytes(run)
+        runs = {"trial": {"run": "x", "sha256": digest}}
     seen = _seen(student, good)
     document = {
         "exercise": NAME,
