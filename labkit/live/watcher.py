@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from labkit import faults, runner
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.errors import LabkitError, NotAvailable
-from labkit.judging import REPORT, judge
+from labkit.judging import REPORT, judged
 from labkit.language import Said, Text
 from labkit.live.view import View
 from labkit.probe import Agent, Heartbeats, Settings
@@ -100,14 +100,13 @@ class Watcher:
         try:
             with lifecycle.changing(lab.engine, lab.name, Silent()):
                 folder = RunFolder.create(self._root, name)
-                try:
+                scenario = runner.Scenario(fault, seed=random.randrange(2**31))
+
+                def run() -> None:
                     self._make_ready()
-                    runner.run(lab, runner.Scenario(fault, seed=random.randrange(2**31)), folder, self.view.follow)
-                except BaseException:
-                    with suppress(LabkitError):  # the first trouble is the one to tell
-                        judge(folder)
-                    raise
-            result = judge(folder)
+                    runner.run(lab, scenario, folder, self.view.follow)
+
+                result = judged(folder, run)
             self.reports[folder.path.name] = folder.path
             self.view.measured(result, f"runs/{folder.path.name}/{REPORT}")
         except BaseException as error:
