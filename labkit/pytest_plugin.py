@@ -72,7 +72,7 @@ def ha_lab(pytestconfig: pytest.Config) -> Iterator["Lab"]:
             stack.enter_context(lifecycle.changing(engine, spec.name, _Logged()))
             lab = lifecycle.up(engine, spec, options, _Logged()).lab
         except LabkitError as error:
-            pytest.fail(f"labkit: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"labkit: {error}", pytrace=False) from None
         yield lab
         if not pytestconfig.getoption("labkit_keep"):
             lifecycle.remove(engine, spec.name, _Logged())

@@ -43,6 +43,17 @@ def link_name(lab: str, which: str = "") -> str:
     return PREFIX + hashlib.sha256(f"{lab}{which}".encode()).hexdigest()[:10]
 
 
+# A list that a link came into or left meanwhile begins with `Dump was interrupted and may be inconsistent.`
+LIST_LINKS = """
+for try in $(seq 20); do
+    listed=$(ip -j link show 2>&1)
+    case $listed in "["*) break ;; esac
+    sleep 0.1
+done
+echo "$listed"
+"""
+
+
 def _on_host(engine: Engine, image: str, lab: str, script: str) -> str:
     """Runs a shell script in the network namespace of the engine's host. image: any of labkit's client images."""
     return engine.run_helper(image, lab, ["sh", "-euc", script], network_mode="host", cap_add=["NET_ADMIN"])
@@ -108,7 +119,7 @@ def host_links(engine: Engine, image: str, lab: str | None) -> list[Leftover]:
     One that has our kind of name and no alias was just being made when the engine was killed. Its lab is the one that
     is asked for, if the name is that lab's, or else empty.
     """
-    links = json.loads(_on_host(engine, image, lab or "gc", "ip -j link show"))
+    links = json.loads(_on_host(engine, image, lab or "gc", LIST_LINKS))
     found = [(link["ifname"], link.get("ifalias", "")) for link in links if link["ifname"].startswith(PREFIX)]
     made = [(name, *alias.removeprefix(ALIAS).split(" ", 1)) for name, alias in found if alias.startswith(ALIAS)]
     for name in (name for name, alias in found if not alias and UNMARKED.fullmatch(name)):

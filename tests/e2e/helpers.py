@@ -19,7 +19,7 @@ from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.lab import settled
 from labkit.cluster.lifecycle import Options
 from labkit.engine import LABEL, Engine
-from labkit.engine.network import ALIAS, link_name
+from labkit.engine.network import ALIAS, LIST_LINKS, link_name
 from labkit.errors import NotAvailable
 from labkit.progress import Silent
 from labkit.spec import Spec
@@ -232,7 +232,7 @@ def _host_links(engine: Engine, name: str) -> list[str]:
     if not image:
         return []  # without any of labkit's images nobody ever made a link
     try:
-        told = engine.run_helper(image, "e2e-look", ["ip", "-j", "link", "show"], network_mode="host")
+        told = engine.run_helper(image, "e2e-look", ["sh", "-c", LIST_LINKS], network_mode="host")
     except NotAvailable as error:
         raise AssertionError(f"cannot look at the host's links: {error}") from error
     links = json.loads(told)
