@@ -64,8 +64,8 @@ NOTHING = [run_event(fault="none", expects_move=False, predicted={"outage_ms": [
         (
             [run_event()],
             "node-kill: no fault was injected, so there is nothing to tell; 1 of 10 checks passed, unknown:"
-            " cadence-kept, expected-move, failback-as-configured, machine-quiet, no-false-failover, right-server, service-back,"
-            " single-owner, within-predicted-band.",
+            " cadence-kept, expected-move, failback-as-configured, machine-quiet, no-false-failover, right-server,"
+            " service-back, single-owner, within-predicted-band.",
         ),
     ],
     ids=["many", "partly", "gave-up", "nothing", "empty"],
