@@ -18,6 +18,7 @@ from labkit import faults, runner, spec
 from labkit.campaign.pairs import Pairs
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
+from labkit.errors import LabkitError
 from labkit.history import Event, History
 from labkit.judging import judge
 from labkit.probe import Agent, Capture, LogFollower, Settings
@@ -111,7 +112,12 @@ def campaign(engine: Engine, count: int, folder: Path) -> tuple[dict[str, Any], 
             starts_ns.append(now_ns())
 
     with Pairs(engine, measured_spec(), count, Silent()) as pairs:
-        pairs.run(measured_spec(), scenario, run, watch)
+        try:
+            pairs.run(measured_spec(), scenario, run, watch)
+        except LabkitError as error:
+            out.print(f"{count} pairs: not all trials were run: {str(error).splitlines()[0]}")
+            if not starts_ns:
+                raise
         ended_ns = now_ns()
     return judge(run), (min(starts_ns) - begun_ns) / SECOND, (ended_ns - min(starts_ns)) / SECOND
 
@@ -129,6 +135,9 @@ def main() -> None:
             result, up_s, took_s = campaign(engine, count, Path(folder))
             trials = result["trials"]
             outages_ms = [one["outage_ms"] for one in trials if one["outage_ms"] is not None]
+            if not outages_ms:
+                table.add_row(str(count), "no outage was measured")
+                continue
             median_ms = statistics.median(outages_ms)
             alone_ms = alone_ms or median_ms
             right = sum(one["server_after"] == "slave-cluster" and not one["dual_owner_ms"] for one in trials)

@@ -39,11 +39,10 @@ class Turns:
             finally:
                 self.hurt -= kind == "mend"
             self._busy[kind] += 1
-            if kind == "measure":
-                self._strike_ns = max(now_ns(), self._strike_ns + self._apart_ns)
-            strike_ns = self._strike_ns
-        if kind == "measure":
-            pause_until(strike_ns)
+            if kind == "mend":
+                return
+            strike_ns = self._strike_ns = max(now_ns(), self._strike_ns + self._apart_ns)
+        pause_until(strike_ns)
 
     def give(self, kind: Kind) -> None:
         """Gives back what was taken."""

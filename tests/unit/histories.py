@@ -66,7 +66,8 @@ class TrialBuilder:
         return self.add("armed", t_ns=at_ns(ms))
 
     def end(self, ms: float) -> "TrialBuilder":
-        return self.cpu(0).cpu(ms).add("trial-end", t_ns=at_ns(ms))
+        begun_ns = min((event["t_ns"] for event in self.events if "t_ns" in event), default=at_ns(ms))
+        return self.cpu((begun_ns - ZERO_NS) / 1e6).cpu(ms).add("trial-end", t_ns=at_ns(ms))
 
     def cpu(self, ms: float, waited_ms: float = 0) -> "TrialBuilder":
         """A reading of a host with two CPUs, half of them idle. waited_ms: for how long somebody waited for one."""

@@ -208,6 +208,26 @@ def test_a_stall_of_the_agent_is_a_gap_in_the_slots(start: Start) -> None:
     assert figures.cadence_within_5ms < len(slots) / (slots[-1] - slots[0])
 
 
+def test_who_rests_asks_nothing_and_makes_up_for_nothing(start: Start) -> None:
+    """Between `rest` and `work` no request starts, the slots pass, and afterwards each starts in its own slot."""
+    cadence_ms = 20.0
+    with Server(GOOD) as server:
+        agent = start(server.port, cadence_ms=cadence_ms, limit_ms=60_000)
+        agent.until_outcome("good", times=10)
+        agent.send("rest")
+        agent.send("stamp resting")
+        (resting,) = agent.until(lambda event: event.get("id") == "resting")
+        pause_until(now_ns() + 500 * MS)
+        before_ns = now_ns()
+        agent.send("work")
+        agent.until(lambda event: event["event"] == "request" and event["t_ns"] > before_ns, times=10)
+        agent.close()
+    requests = agent.requests()
+    assert not [r for r in requests if resting["t_ns"] < r["t_ns"] <= before_ns - cadence_ms * MS]
+    assert {(b["t_ns"] - a["t_ns"]) / (b["slot"] - a["slot"]) for a, b in pairwise(requests)} == {cadence_ms * MS}
+    assert {request["outcome"] for request in requests} == {"good"}
+
+
 def test_stamp_reads_both_clocks_at_once(start: Start) -> None:
     """`stamp` is answered under its own name with the monotonic and the wall clock, read while one waits for it."""
     agent = start(DISCARD, cadence_ms=50)
