@@ -58,7 +58,6 @@ CONTAINER: Mapping[str, Text] = {
     "created": Text("off", "apagado"),
     "restarting": Text("starts", "arranca"),
     "dead": Text("off", "apagado"),
-    "gone": Text("gone", "no existe"),
 }
 
 
@@ -74,10 +73,11 @@ class Second:
 
 @dataclass
 class Pressed:
-    """A trial that goes on."""
+    """A trial that goes on or is over. result: once it is measured; nothing if it came to nothing."""
 
     fault: str
     seen: Steps
+    result: dict[str, Any] | None = None
     stage: Stage = "preparing"
     node: str | None = None
     steps: list[Step] = field(default_factory=list)
@@ -118,7 +118,8 @@ class View:
         with self._lock:
             kind, t_ns = event["event"], event["t_ns"]
             self._start_ns = self._start_ns or t_ns
-            self._now_ns = max(self._now_ns, t_ns)
+            if kind != "wire":  # whose stamps come by way of the wall clock, which can be set
+                self._now_ns = max(self._now_ns, t_ns)
             if kind == "request":
                 self._answered(event)
             elif kind == "arp-probe":
@@ -225,9 +226,10 @@ class View:
         """The trial is over. result: as judged. report: where its page lies, relative to this view's own."""
         with self._lock:
             (trial,) = result["trials"]
-            self._results.append(
-                {"fault": result["fault"], "trial": trial, "verdict": verdict(result), "report": report}
-            )
+            shown = {"fault": result["fault"], "trial": trial, "verdict": verdict(result), "report": report}
+            self._results.append(shown)
+            if self._trial is not None:
+                self._trial.result = shown
             self._last, self._trial = self._trial, None
             self._say(listed([same(result["fault"]), _outage(trial)], same(": ")))
 
@@ -293,7 +295,7 @@ class View:
             "state_in_words": CONTAINER.get(state, same(state)).within(language) if state else None,
             "vip": None if self._owners is None else node in self._owners,
             "serves": served,
-            "heartbeat_ago_ms": (self._now_ns - beats[-1]) / MS if beats else None,
+            "heartbeat_ago_ms": max(self._now_ns - beats[-1], 0) / MS if beats else None,
             "heartbeats_per_s": recent / watched_s if watched_s >= 1 else None,
             "silent": bool(beats) and self._now_ns - beats[-1] > self._spec.timing.deadtime_ms * MS,
             "resources": status.resources if status else None,
@@ -318,6 +320,7 @@ class View:
             "node": trial.node,
             "stage": trial.stage if trial is self._trial else None,
             "stage_in_words": STAGE[trial.stage].within(language) if trial is self._trial else None,
+            "result": None if trial.result is None else _result(trial.result, language),
             "steps": [
                 {"after_ms": one.after_ms, "kind": one.kind, "what": one.what.within(language), "detail": one.detail}
                 for one in sorted(trial.steps[-MOST_STEPS:], key=lambda one: one.after_ms)

@@ -78,9 +78,9 @@ function showTrial(state) {
   const trial = state.trial;
   if (trial === null) return;
   const about = trial.node === null ? trial.fault : fill(words.on, trial);
-  const result = state.busy ? undefined : state.results.find((one) => one.fault === trial.fault);
   show(get("stage"), trial.stage_in_words === null ? about : `${about}: ${trial.stage_in_words}`);
-  const outcome = result === undefined ? "" : result.report;
+  const result = trial.result;
+  const outcome = result === null ? "" : result.report;
   if (get("outcome").dataset.of !== outcome) {
     get("outcome").dataset.of = outcome;
     get("outcome").replaceChildren(...(result ? [make("b", {}, result.outage), " ", link(result)] : []));

@@ -199,6 +199,7 @@ def test_nothing_to_watch(own: Lab) -> None:
     page's last state says why, and the command ends."""
     told = complaint(run_cli("watch", "--name", named("nobody")), 4)
     assert "`labkit up`" in told
+    assert "--web" in complaint(run_cli("watch", "--port", "8080"), 3)
 
     with watched(own) as (watch, url), requests.get(f"{url}events", stream=True, timeout=SOON_S) as stream:
         assert run_cli("down", "--name", own.name).exit_code == 0

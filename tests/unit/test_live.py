@@ -151,10 +151,13 @@ def test_heartbeats(seen: Seen) -> None:
         seen.at(ms, "wire", kind="heartbeat", mac=MAC[MASTER])
         if ms <= 4000:
             seen.at(ms, "wire", kind="heartbeat", mac=MAC[SLAVE])
+        seen.at(ms, "arp-probe")
     assert (seen.node(MASTER)["heartbeat_ago_ms"], seen.node(SLAVE)["heartbeat_ago_ms"]) == (0, 6000)
     assert (seen.node(MASTER)["silent"], seen.node(SLAVE)["silent"]) == (False, True)
     assert 2 <= seen.node(MASTER)["heartbeats_per_s"] <= 2.5
     assert seen.node(SLAVE)["heartbeats_per_s"] == 0
+    seen.at(10**9, "wire", kind="heartbeat", mac=MAC[MASTER])  # somebody has set the wall clock
+    assert (seen.now["seen_ms"], seen.node(MASTER)["heartbeat_ago_ms"]) == (10000, 0)
 
 
 def test_what_nodes_say_is_shown_while_they_are_asked(seen: Seen) -> None:
@@ -183,14 +186,18 @@ def test_a_trial_from_the_button_to_its_figures(seen: Seen) -> None:
     assert shown["outage_ms"] == result(events)["trials"][0]["outage_ms"] > 0
     assert shown["report"] == f"runs/one/{REPORT}"
     assert shown["verdict"] == "unknown"
+    assert seen.now["trial"]["result"] == shown
 
 
 def test_a_trial_that_came_to_nothing(seen: Seen) -> None:
-    """It is told, and the next one can be pressed."""
+    """It is told, it has no figures, not even those of an earlier one, and the next one can be pressed."""
+    seen.view.pressed("node-kill")
+    seen.view.measured({**result([run_event(), *failover(1)]), "checks": []}, f"runs/one/{REPORT}")
     seen.view.pressed("node-kill")
     seen.view.failed("node-kill", "the disk is full")
     assert not seen.now["busy"]
-    assert seen.now["results"] == []
+    assert seen.now["trial"]["result"] is None
+    assert len(seen.now["results"]) == 1
     assert seen.news[-1] == "the trial of node-kill failed: the disk is full"
 
 
