@@ -1,5 +1,6 @@
 """The connection to one Docker engine: where it is, what it can do, and what labkit has made in it."""
 
+import hashlib
 import os
 import pwd
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ START_ENGINE = (
     "start it (`systemctl start docker`, or `dockerd &` where there is no systemd); on Debian or Ubuntu, as root,"
     " `make lab` installs and starts one"
 )
+IDENTITY = ("ID", "Name", "DockerRootDir")
 
 
 @contextmanager
@@ -114,9 +116,13 @@ class Engine:
 
     @cached_property
     def identity(self) -> str:
-        """What tells it from every other engine, by whatever way it is reached."""
+        """What tells it from every other engine, by whatever way it is reached; 8 characters.
+
+        Engines on copies of one machine share the first of the three, two engines on one host the first and second.
+        """
         with translated("asking the engine about its host"):
-            return str(self.client.info()["ID"])
+            info: dict[str, Any] = self.client.info()
+        return hashlib.sha256("\n".join(info[key] for key in IDENTITY).encode()).hexdigest()[:8]
 
     @cached_property
     def facts(self) -> Facts:
