@@ -82,8 +82,8 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         str(spec.network.client),
         {**engine.labels(lab_name, "client"), **about},
         "client",
-        cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
         cpu_shares=MEASURING_SHARES,
+        **grants.only("client"),
     )
     nodes = {
         name: create.container(
@@ -112,6 +112,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         ["/usr/lib/labkit/forward", *(f"{port}={target}" for port, target in spec.forwards.items())],
         sysctls=NO_FORWARDING,
         ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
+        **grants.only("gateway"),
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
     lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)

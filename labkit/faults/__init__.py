@@ -5,6 +5,8 @@ A fault strikes one node, usually the one that has the VIP. Healing twice is har
 
 A fault with parameters names them in its PARAMETERS, and its `expect` and `inject` take them by keyword. A user sets
 them behind the fault's name: `loss:share=0.5`. Healing needs none: it undoes whatever was done.
+
+A fault that needs more than the least privileges of a node names the capabilities in its NEEDS, and what for.
 """
 
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ from typing import Any, Protocol
 from labkit import plugins
 from labkit.cluster import Bracket, Lab
 from labkit.engine import Placed
-from labkit.errors import BadInput
+from labkit.errors import BadInput, NotAvailable
 from labkit.spec import Spec
 
 
@@ -85,7 +87,11 @@ JOURNAL = "/var/lib/labkit/faults"  # in the client: found by the lab's labels, 
 
 
 def inject(lab: Lab, fault: Fault, node: str) -> Bracket:
-    """Journals the fault and injects it, so that a process which is killed now leaves word of what to heal."""
+    """Journals the fault and injects it, so that a process which is killed now leaves word of what to heal.
+
+    Raises NotAvailable, before anything is done, if the nodes lack the privileges.
+    """
+    require(lab.spec, fault)
     lab.client.put([Placed(f"{JOURNAL}/{fault.name}", node.encode())])
     return fault.inject(lab, node)
 
@@ -95,6 +101,25 @@ def heal(lab: Lab, fault: Fault, node: str) -> Bracket:
     bracket = fault.heal(lab, node)
     lab.client.run("rm", "-f", f"{JOURNAL}/{fault.name}")
     return bracket
+
+
+def needs(fault: Fault) -> Mapping[str, str]:
+    """The capabilities that a fault needs beyond the least privileges, and what for; most need none."""
+    found: Mapping[str, str] = getattr(getattr(fault, "plain", fault), "NEEDS", {})
+    return found
+
+
+def require(spec: Spec, *wanted: Fault) -> None:
+    """Raises NotAvailable, with the reasons, if the nodes of such a lab have not the privileges that faults need."""
+    lacking = [] if spec.privileged else [one for one in wanted if needs(one)]
+    if lacking:
+        why = "; ".join(
+            f"{one.name} needs {capability} {purpose}" for one in lacking for capability, purpose in needs(one).items()
+        )
+        raise NotAvailable(
+            f"{why}, and the nodes of the lab {spec.name!r} have the least privileges: leave out --least-privilege, or"
+            " `privileged: false` in lab.yaml"
+        )
 
 
 def unhealed(lab: Lab) -> dict[str, str]:
