@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat capabilities audit sbom images wheel docs lock \
 	clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
@@ -66,6 +66,9 @@ fuzz: venv ## feed far more damaged input than the tests do to every reader: N e
 compare-heartbeat: engine ## give N configurations (1000) made up from SEED to the real daemon, and compare its verdict
 	LABKIT_COMPARE=$(or $(N),1000) LABKIT_SEED=$(or $(SEED),1) \
 		$(BIN)/pytest -s --timeout=0 tests/docker/test_parsers_against_heartbeat.py
+
+capabilities: engine ## take each capability away from nodes, client and helpers, and say what breaks; WHAT=node:KILL for one
+	$(BIN)/python scripts/capabilities.py $(WHAT)
 
 audit: venv ## look all dependencies up among the known vulnerabilities (asks PyPI; fails where it does not answer)
 	python3 -m venv .venv/tools

@@ -94,7 +94,6 @@ LEAST: Mapping[str, tuple[str, ...]] = {
     "node": (
         "CHOWN",
         "DAC_OVERRIDE",
-        "FOWNER",
         "FSETID",
         "KILL",
         "SETGID",
@@ -166,5 +165,7 @@ def _granted(engine: Engine, image: str, lab: str) -> Grant:
         "cap_add": [name for name in there if name not in OF_THE_HOST],
         "security_opt": ["seccomp=unconfined"],
     }
-    remark = f"the engine cannot run privileged containers, for its host lacks {', '.join(missing) or 'something'}; the"
-    return Grant("granted", options, f"{remark} nodes get the other capabilities")
+    remark = (
+        f"the engine cannot run privileged containers; the nodes get the same capabilities but {', '.join(missing)}"
+    )
+    return Grant("granted", options, remark)
