@@ -30,6 +30,8 @@ from labkit.store import RunFolder
 from labkit.timing import wait_until
 
 PAIRS = 2  # at once: most of the time is waiting
+LINES = 10_000  # of a container's output, which nodes copy their log to
+REFUSED = ("Operation not permitted", "Permission denied")
 PATIENCE_S = 60.0  # for a move that is expected
 MEASURED = "node-kill"
 NOISE = {"cadence-kept", "within-predicted-band"}  # what these say is this machine's affair
@@ -74,6 +76,9 @@ def troubles(lab: Lab) -> list[tuple[str, object]]:
 def basic(lab: Lab) -> Iterator[tuple[str, object]]:
     if lab.network != MACVLAN:
         yield "up", "a bridge network in place of macvlan"
+    for part in (*lab.nodes.values(), lab.client, lab.gateway):
+        said = part.log_tail(LINES).splitlines()
+        yield from (("boot", line) for line in said if any(word in line for word in REFUSED))
     yield from (("check", sight.check.en) for sight in look(lab) if sight.verdict != "pass")
     for node in lab.nodes:
         config = access.folder(lab.name) / "ssh_config"

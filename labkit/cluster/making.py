@@ -18,6 +18,7 @@ from labkit.timing import MS, now_ns
 
 SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
+LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}  # engines do that of their own accord, but not all of them
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
 DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
 
@@ -94,7 +95,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
             str(node.address),
             engine.labels(lab_name, "node"),
             name,
-            sysctls=NO_FORWARDING,
+            sysctls=NO_FORWARDING | LOW_PORTS,
             ulimits=[create.descriptors(DESCRIPTORS)],
             **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
             **grant.options,
