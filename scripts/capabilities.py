@@ -89,6 +89,8 @@ def basic(lab: Lab) -> Iterator[tuple[str, object]]:
         yield from (("failover", trouble) for trouble in measured(lab))
     except LabkitError as error:
         yield "failover", error
+    if lab.client.run("ip", "link", "show", "watch0").exit_code:
+        yield "failover", "the ARP watcher has no link of its own"
 
 
 def catalogue(lab: Lab) -> Iterator[tuple[str, object]]:
