@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat capabilities audit sbom images wheel docs lock \
-	clean distclean venv engine compose
+.PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
+	capabilities clean distclean venv engine compose
 .PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin

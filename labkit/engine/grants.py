@@ -163,7 +163,6 @@ def _granted(engine: Engine, image: str, lab: str) -> Grant:
         "cap_add": [name for name in there if name not in OF_THE_HOST],
         "security_opt": ["seccomp=unconfined"],
     }
-    remark = (
-        f"the engine cannot run privileged containers; the nodes get the same capabilities but {', '.join(missing)}"
-    )
+    but = f" but {', '.join(missing)}" if missing else ""
+    remark = f"the engine cannot run privileged containers; the nodes get the same capabilities{but}"
     return Grant("granted", options, remark)
