@@ -78,6 +78,9 @@ chaos: engine ## as root: strike labkit, its engine, labs and disk at N points (
 	LABKIT_CHAOS=$(or $(N),100) LABKIT_SEED=$(or $(SEED),1) LABKIT_POINT=$(POINT) \
 		$(BIN)/pytest -s --timeout=0 tests/e2e/test_chaos.py
 
+capabilities: engine ## take each capability away from nodes, client and helpers, and say what breaks; WHAT=node:KILL for one
+	$(BIN)/python scripts/capabilities.py $(WHAT)
+
 audit: venv ## look all dependencies up among the known vulnerabilities (asks PyPI; fails where it does not answer)
 	python3 -m venv .venv/tools
 	.venv/tools/bin/pip install -qq pip-audit

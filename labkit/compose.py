@@ -17,13 +17,13 @@ PLATFORM = "debian-12"  # of that lab: its samples are the ones in compose/
 
 
 def files(
-    spec: Spec, samples: Samples, platform: str, capabilities: Sequence[str], images: str = "../images"
+    spec: Spec, samples: Samples, platform: str, capabilities: Mapping[str, Sequence[str]], images: str = "../images"
 ) -> dict[str, str]:
     """Path inside the folder -> text. Each node's files stand under its name, as in the root of its file system.
 
-    platform: name of the one that is used unless LABKIT_PLATFORM names another. capabilities: what nodes get that do
-    not run privileged. images: path of images/, as seen from the folder. The secret of authkeys is not in the files:
-    the first node makes it when the lab boots.
+    platform: name of the one that is used unless LABKIT_PLATFORM names another. capabilities: what each kind of
+    container gets, node, client and gateway; nodes only where they do not run privileged. images: path of images/, as
+    seen from the folder. The secret of authkeys is not in the files: the first node makes it when the lab boots.
     """
     environment = Environment(
         loader=PackageLoader("labkit"),

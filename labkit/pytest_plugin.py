@@ -107,7 +107,7 @@ def ha_fault(ha_pair: "Lab", request: pytest.FixtureRequest) -> Callable[..., Me
 
     def measured(fault: str, seed: int | None = None) -> Measured:
         scenario = runner.Scenario(faults.fault(fault), 1, random.randrange(2**31) if seed is None else seed)
-        faults.require(scenario.fault, ha_pair.spec)
+        faults.require(ha_pair.spec, scenario.fault)
         folder = RunFolder.create(request.config.rootpath / "runs", fault)
         request.node.user_properties.append((RUN, str(folder.path)))
         return Measured(judged(folder, lambda: runner.run(ha_pair, scenario, folder, lambda event: None)), folder.path)

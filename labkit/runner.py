@@ -89,7 +89,7 @@ def run(
     turns: shared with the labs that run at the same time.
     Raises Unsettled if the lab does not come to rest before a trial or after healing; what was measured is kept.
     """
-    faults.require(scenario.fault, lab.spec)
+    faults.require(lab.spec, scenario.fault)
     faults.heal_left(lab)
     lab.await_nodes(settled, "both nodes are settled")
     folder.write("spec.yaml", to_yaml(lab.spec))

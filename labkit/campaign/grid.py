@@ -82,10 +82,10 @@ def listed(option: str, text: str) -> tuple[str, ...]:
 def plan(parameters: Parameters) -> tuple[list[Cell], list[Skipped]]:
     """All cells, the faults of one timing next to each other so that they share a lab, and the skipped timings.
 
-    Raises BadInput for what is no time or no fault, and where no timing is left.
+    Raises BadInput for what is no time or no fault, and where no timing is left; NotAvailable for a fault that needs
+    more privileges.
     """
-    for name in parameters.faults:
-        faults.require(faults.fault(name), parameters.spec)
+    faults.require(parameters.spec, *map(faults.fault, parameters.faults))
     cells, skipped = [], []
     for keepalive, deadtime in _timings(parameters):
         try:

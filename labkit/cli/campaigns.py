@@ -80,7 +80,7 @@ def sweep(
     asked: dict[str, Any] = {
         "keepalive": listed("--keepalive", keepalive) if keepalive is not None else None,
         "deadtime": listed("--deadtime", deadtime) if deadtime is not None else None,
-        "faults": faults_asked(fault),
+        "faults": faults_asked(fault, least),
         "trials": trials,
         "seed": seed,
         "parallel": None if parallel is None else pairs_asked(parallel),
@@ -118,9 +118,10 @@ def sweep(
     raise typer.Exit(LabkitError.exit_code if ERROR in verdicts else EXIT[worst(verdicts)])
 
 
-def faults_asked(text: str | None) -> tuple[str, ...] | None:
+def faults_asked(text: str | None, least: bool = False) -> tuple[str, ...] | None:
+    """all: but for those that need more than the least privileges, where the nodes have no more."""
     if text == ALL:
-        return tuple(faults.all_faults())
+        return tuple(name for name, fault in faults.all_faults().items() if not (least and faults.needs(fault)))
     return None if text is None else listed("--fault", text)
 
 
@@ -224,6 +225,7 @@ def tune(
     search = Search(parse_duration(outage), steps, watch)
     spec = read_spec(file, name or "tune", platform, profile, least=least)
     scenario = Scenario(faults.fault(fault), trials, random.randrange(2**31) if seed is None else seed)
+    faults.require(spec, scenario.fault)
     require_dependence(spec, scenario.fault)
     count = pairs_asked(parallel)
     engine = Engine.connect()

@@ -116,7 +116,7 @@ def failover(
         raise BadInput("--keep and --parallel do not go together: pairs of a parallel run are always removed")
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
-    faults.require(scenario.fault, spec)
+    faults.require(spec, scenario.fault)
     options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
     console = err if as_json else out
     with progress(as_json) as shown:
@@ -171,7 +171,7 @@ def lab(
     """
     scenario = runner.Scenario(faults.fault(fault), trials, random.randrange(2**31))
     spec = read_spec(file, platform=platform)
-    faults.require(scenario.fault, spec)
+    faults.require(spec, scenario.fault)
     with progress(False) as shown:
         shown.step("looking at this host")
         symptoms = doctor.examine(spec)

@@ -58,7 +58,7 @@ def faults(file: FileOption = None, root: RunsOption = RUNS, as_json: JsonOption
     for row in document:
         table.add_row(
             f"[bold]{row['name']}[/bold]", _outcome(row), _band(row["outage_ms"]), _measured(row["last"]),
-            markup(row["describe"] + _settings(row["parameters"])),
+            markup(row["describe"] + _settings(row["parameters"]) + _needs(row["needs"])),
         )  # fmt: skip
     out.print(table)
     timing = spec.timing
@@ -71,6 +71,7 @@ def _entry(fault: Fault, spec: Spec, last: dict[str, Any] | None) -> dict[str, A
         "name": fault.name,
         "describe": fault.describe,
         "parameters": dict(catalogue.parameters(fault)),
+        "needs": dict(catalogue.needs(fault)),
         **_plain(expected),
         "last": last,
     }
@@ -107,6 +108,10 @@ def _outcome(expected: dict[str, Any]) -> str:
 
 def _settings(parameters: dict[str, Any]) -> str:
     return f" ({', '.join(f'{name}={one.default:g}' for name, one in parameters.items())})" if parameters else ""
+
+
+def _needs(needs: dict[str, str]) -> str:
+    return f" (not with --least-privilege: needs {', '.join(needs)})" if needs else ""
 
 
 def _band(band: list[float] | None) -> str:

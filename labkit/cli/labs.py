@@ -226,10 +226,13 @@ def shell(node: NodeArgument, name: UpName = "lab") -> None:
 
     Example: labkit shell master-cluster
     """
-    container = lifecycle.require(Engine.connect(), name).node(node)
+    lab = lifecycle.require(Engine.connect(), name)
+    container = lab.node(node)
     if shutil.which("docker") is None:
         raise NotAvailable(f"the docker command is not installed here; use `labkit ssh {node}` instead")
-    os.execvp("docker", ["docker", "exec", "-it", container.name, "bash", "-l"])
+    login = ["/bin/bash", "-l"]
+    command = grants.given_up(login) if lab.grant == "privileged" else login
+    os.execvp("docker", ["docker", "exec", "-it", container.name, *command])
 
 
 def ssh(

@@ -9,7 +9,19 @@ import typer
 from rich.table import Table
 
 from labkit.cli import exercises
-from labkit.cli.common import RUNS, JsonOption, PlatformOption, RunsOption, answer, completed, err, leave, out, progress
+from labkit.cli.common import (
+    RUNS,
+    JsonOption,
+    LeastOption,
+    PlatformOption,
+    RunsOption,
+    answer,
+    completed,
+    err,
+    leave,
+    out,
+    progress,
+)
 from labkit.cli.show import markup
 from labkit.course import author, grading
 from labkit.course.verify import verify_all
@@ -30,6 +42,7 @@ def verify(
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=16, help="So many pairs at once.")] = 2,
     student: Annotated[str, typer.Option("--student", help="Whose variant.")] = "",
     platform: PlatformOption = None,
+    least: LeastOption = False,
     root: RunsOption = RUNS,
     lab: Annotated[str, typer.Option("--name", help="How the pairs' names begin.")] = "verify",
     as_json: JsonOption = False,
@@ -41,7 +54,7 @@ def verify(
     if all_of_them == bool(names):
         raise BadInput("name the exercises to verify, or use --all")
     chosen = list(all_exercises().values()) if all_of_them else [exercise(name) for name in names or ()]
-    base = Spec().with_options(name=lab, platform=platform)
+    base = Spec().with_options(name=lab, platform=platform, privileged=False if least else None)
     engine = Engine.connect()
     with progress(as_json) as shown:
         images.ensure(engine, base.platform, shown)

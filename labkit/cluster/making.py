@@ -21,6 +21,7 @@ SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE = (
     f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service")
 )
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
+LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}  # engines do that of their own accord, but not all of them
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
 DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
 
@@ -91,9 +92,9 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         str(spec.network.client),
         {**engine.labels(lab_name, "client"), **about, **options.labels},
         "client",
-        cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
         cpu_shares=MEASURING_SHARES,
         **health,
+        **grants.only("client"),
     )
     nodes = {
         name: create.container(
@@ -104,7 +105,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
             str(node.address),
             engine.labels(lab_name, "node"),
             name,
-            sysctls=NO_FORWARDING,
+            sysctls=NO_FORWARDING | LOW_PORTS,
             ulimits=[create.descriptors(DESCRIPTORS)],
             **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
             **grant.options,
@@ -124,6 +125,7 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         sysctls=NO_FORWARDING,
         ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
         **health,
+        **grants.only("gateway"),
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
     lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)

@@ -144,7 +144,8 @@ class Engine:
     def run_helper(self, image: str, lab: str, command: list[str], **options: Any) -> str:
         """Runs a short-lived container to its end and returns its output; it is removed whatever happens.
 
-        Raises NotAvailable with the output if the command fails. image: any of labkit's images.
+        It has no capabilities but those in the options. Raises NotAvailable with the output if the command fails.
+        image: any of labkit's images.
         """
         with translated(f"running a helper container for {command[0]}"):
             helper = self.client.containers.create(
@@ -152,7 +153,7 @@ class Engine:
                 entrypoint=command,
                 labels=self.labels(lab, "helper"),
                 healthcheck={"test": ["NONE"]},
-                **options,
+                **{"cap_drop": ["ALL"], **options},
             )
             try:
                 # Attached before it starts: on a busy machine the engine's log of it can still lack what it printed

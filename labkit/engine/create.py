@@ -28,26 +28,36 @@ def container(
     labels: Mapping[str, str],
     hostname: str,
     command: Sequence[str] = (),
+    entrypoint: Sequence[str] = (),
+    ports: Mapping[int | str, Any] | None = None,
+    hidden: Sequence[str] = (),
+    read_only: Sequence[str] = (),
     **options: Any,
 ) -> Container:
     """A container on one network, created and not started. address: its address there; None lets the engine choose.
 
-    options: as docker-py's create() takes them. Raises NotAvailable, with the reason, if the engine refuses.
+    entrypoint: in place of the image's. ports: see loopback(). hidden, read_only: paths in it, in place of the engine's
+    own choice; those that do not exist do not matter. options: as docker-py's create_host_config() takes them.
+    Raises NotAvailable, with the reason, if the engine refuses.
     """
     with translated(f"creating {name}"):
-        place = engine.client.api.create_endpoint_config(ipv4_address=address)
-        return Container(
-            engine.client.containers.create(
-                image,
-                list(command) or None,
-                name=name,
-                hostname=hostname,
-                labels=dict(labels),
-                network=network,
-                networking_config={network: place},
-                **options,
-            )
+        api = engine.client.api
+        place: Any = {network: api.create_endpoint_config(ipv4_address=address)}
+        host = api.create_host_config(network_mode=network, port_bindings=ports or {}, **options)
+        # The SDK has no words for these two.
+        host |= {key: list(paths) for key, paths in (("MaskedPaths", hidden), ("ReadonlyPaths", read_only)) if paths}
+        made = api.create_container(
+            image,
+            list(command) or None,
+            name=name,
+            hostname=hostname,
+            labels=dict(labels),
+            entrypoint=list(entrypoint) or None,
+            ports=[tuple(str(port).split("/")) for port in ports or ()],
+            host_config=host,
+            networking_config=api.create_networking_config(place),
         )
+        return Container(engine.client.containers.get(made["Id"]))
 
 
 def find_containers(engine: Engine, lab: str | None) -> list[Container]:
@@ -83,7 +93,7 @@ def join(engine: Engine, network: str, joined: Container, address: str) -> None:
         engine.client.networks.get(network).connect(joined.sdk, ipv4_address=address)
 
 
-def loopback(ports: Mapping[int, int | None]) -> dict[str, tuple[str, int | None]]:
+def loopback(ports: Mapping[int, int | None]) -> dict[int | str, Any]:
     """The engine's option that publishes container ports on 127.0.0.1; a None there lets the engine choose."""
     return {f"{inside}/tcp": (LOOPBACK, outside) for inside, outside in ports.items()}
 

@@ -17,6 +17,7 @@ import docker
 import docker.errors
 from docker.models.networks import Network as SdkNetwork
 
+from labkit.engine import grants
 from labkit.engine.client import LABEL, USER, Engine, Leftover, this_user, translated
 from labkit.errors import NotAvailable
 
@@ -56,7 +57,7 @@ echo "$listed"
 
 def _on_host(engine: Engine, image: str, lab: str, script: str) -> str:
     """Runs a shell script in the network namespace of the engine's host. image: any of labkit's client images."""
-    return engine.run_helper(image, lab, ["sh", "-euc", script], network_mode="host", cap_add=["NET_ADMIN"])
+    return engine.run_helper(image, lab, ["sh", "-euc", script], network_mode="host", **grants.only("helper"))
 
 
 def make_links(engine: Engine, image: str, lab: str, which: str = "") -> str:

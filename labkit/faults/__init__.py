@@ -7,6 +7,7 @@ A fault with parameters names them in its PARAMETERS, and its `expect` and `inje
 them behind the fault's name: `loss:share=0.5`. Healing needs none: it undoes whatever was done.
 
 The faults of the web server, `apache-...`, strike a service of one's own in its place, unless they say NEEDS_APACHE.
+A fault that needs more than the least privileges of a node names the capabilities in its NEEDS, and what for.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 from labkit import plugins
 from labkit.cluster import Bracket, Lab
 from labkit.engine import Placed
-from labkit.errors import BadInput
+from labkit.errors import BadInput, NotAvailable
 from labkit.spec import Spec
 
 
@@ -101,27 +102,15 @@ def expect(fault: Fault, spec: Spec) -> Expectation:
     return replace(expected, why=why, outage_ms=None if expected.moves else expected.outage_ms)
 
 
-def require(fault: Fault, spec: Spec) -> None:
-    """Raises BadInput for a fault that cannot strike the lab's service: only apache2 has a configuration that is known.
-
-    A fault that says NEEDS_APACHE is of that kind. To be asked before anything is made or touched.
-    """
-    if getattr(fault, "NEEDS_APACHE", False) and not spec.service.is_apache:
-        raise BadInput(
-            f"{fault.name} changes apache2's configuration, and the lab {spec.name!r} serves {spec.service.name};"
-            " use apache-stop, apache-kill or apache-hang, which strike the service, whatever it is"
-        )
-
-
 JOURNAL = "/var/lib/labkit/faults"  # in the client: found by the lab's labels, gone with the lab
 
 
 def inject(lab: Lab, fault: Fault, node: str) -> Bracket:
     """Journals the fault and injects it, so that a process which is killed now leaves word of what to heal.
 
-    Raises BadInput, before anything else, as require() does.
+    Raises what require() raises, before anything is done.
     """
-    require(fault, lab.spec)
+    require(lab.spec, fault)
     lab.client.put([Placed(f"{JOURNAL}/{fault.name}", node.encode())])
     return fault.inject(lab, node)
 
@@ -131,6 +120,35 @@ def heal(lab: Lab, fault: Fault, node: str) -> Bracket:
     bracket = fault.heal(lab, node)
     lab.client.run("rm", "-f", f"{JOURNAL}/{fault.name}")
     return bracket
+
+
+def needs(fault: Fault) -> Mapping[str, str]:
+    """The capabilities that a fault needs beyond the least privileges, and what for; most need none."""
+    found: Mapping[str, str] = getattr(getattr(fault, "plain", fault), "NEEDS", {})
+    return found
+
+
+def require(spec: Spec, *wanted: Fault) -> None:
+    """Whether faults can strike such a lab; to be asked before anything is made or touched.
+
+    Raises BadInput for one that says NEEDS_APACHE where the lab serves something else, because only apache2 has a
+    configuration that is known; NotAvailable, with the reasons, if the nodes have not the privileges that faults need.
+    """
+    for fault in wanted:
+        if getattr(fault, "NEEDS_APACHE", False) and not spec.service.is_apache:
+            raise BadInput(
+                f"{fault.name} changes apache2's configuration, and the lab {spec.name!r} serves {spec.service.name};"
+                " use apache-stop, apache-kill or apache-hang, which strike the service, whatever it is"
+            )
+    lacking = [] if spec.privileged else [one for one in wanted if needs(one)]
+    if lacking:
+        why = "; ".join(
+            f"{one.name} needs {capability} {purpose}" for one in lacking for capability, purpose in needs(one).items()
+        )
+        raise NotAvailable(
+            f"{why}, and the nodes of the lab {spec.name!r} have the least privileges: leave out --least-privilege, or"
+            " `privileged: false` in lab.yaml"
+        )
 
 
 def unhealed(lab: Lab) -> dict[str, str]:

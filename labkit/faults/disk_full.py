@@ -12,11 +12,10 @@ a busy machine that holds requests up for a second, which is no part of the outa
 
 The host's disk is never filled. /var becomes a small file system in memory, in the node's own mount namespace, with all
 that was there, and that is filled. The lab's own log is left out, as a site's is that goes to another host: otherwise
-nothing would tell what the node did. Mounting takes SYS_ADMIN.
+nothing would tell what the node did.
 """
 
 from labkit.cluster import Bracket, Lab, damage
-from labkit.errors import NotAvailable
 from labkit.faults import Expectation
 from labkit.heartbeat import commands
 from labkit.spec import Spec
@@ -25,6 +24,8 @@ from labkit.timing import MS, now_ns, pause_until
 name = "disk-full"
 describe = "/var is full on the active node: nothing can be logged or saved there any more"
 describe_es = "/var está lleno en el nodo activo: allí ya no se puede registrar ni guardar nada"
+
+NEEDS = {"SYS_ADMIN": "to mount a file system on the node"}
 
 GENERATION = "/var/lib/heartbeat/hb_generation"
 RELOADED_MS = 1000  # longer than a client's patience: after it, no request that a reload held up is still waiting
@@ -60,11 +61,6 @@ def expect(spec: Spec) -> Expectation:
 
 def inject(lab: Lab, node: str) -> Bracket:
     """The bracket is around the filling; /var moves to a file system of its own before that."""
-    if lab.grant == "least":
-        raise NotAvailable(
-            f"{name} mounts a file system on {node}, and the nodes of the lab {lab.name!r} have the least privileges;"
-            " start the lab without --least-privilege"
-        )
     lab.act(node, "sh", "-c", MOVE)
     lab.await_page(str(lab.spec.nodes[node].address), f"apache2 on {node} serves again after it was told to reload")
     pause_until(now_ns() + RELOADED_MS * MS)

@@ -6,10 +6,11 @@ import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from labkit.engine import Container, Engine, Placed, create, network
+from labkit.engine import Container, Engine, Placed, create, grants, network
 from labkit.engine import images as engine_images
 from labkit.engine.images import Images
 from labkit.errors import LabkitError, NotAvailable
@@ -193,7 +194,43 @@ def test_helper_that_fails_leaves_nothing(engine: Engine, images: Images, comman
     assert containers_of(engine, LAB) == []
 
 
+def test_helper_has_no_capabilities_but_those_asked_for(engine: Engine, images: Images) -> None:
+    """A helper is given none of Docker's defaults."""
+    look = ["grep", "CapBnd", "/proc/self/status"]
+    assert engine.run_helper(images.client, LAB, look, network_mode="none").split()[1] == "0" * 16
+    few = engine.run_helper(images.client, LAB, look, network_mode="none", cap_add=["CHOWN"])
+    assert int(few.split()[1], 16) == 1 << grants.CAPABILITIES.index("CHOWN")
+
+
 # Containers
+
+
+def test_what_is_the_hosts_is_given_up(engine: Engine, images: Images) -> None:
+    """A command that is to give up what is the host's has the rest, in every set, and so has all that it starts."""
+    options: dict[str, Any] = {"network_mode": "none", "cap_add": ["SETPCAP", "CHOWN", "SYS_TIME", "SYS_BOOT"]}
+    told = engine.run_helper(
+        images.node, LAB, grants.given_up(["/bin/sh", "-c", "cat /proc/self/status; true"]), **options
+    )
+    sets = {line.split()[0]: int(line.split()[1], 16) for line in told.splitlines() if line.startswith("Cap")}
+    rest = sum(1 << grants.CAPABILITIES.index(name) for name in ("SETPCAP", "CHOWN"))
+    assert sets == {"CapInh:": 0, "CapPrm:": rest, "CapEff:": rest, "CapBnd:": rest, "CapAmb:": 0}
+
+
+def test_paths_are_hidden_and_read_only(engine: Engine, images: Images) -> None:
+    """A hidden file is the null device and a hidden folder empty; what is read-only cannot be written; a path that is
+    not there does no harm."""
+    hidden, read_only = ["/etc/debian_version", "/etc/apt", "/no/such/path"], ["/usr", "/no/such/path"]
+    made = create.container(
+        engine, images.client, LAB, "none", None, engine.labels(LAB, "node"), "x", hidden=hidden, read_only=read_only
+    )
+    try:
+        made.start()
+        assert made.must("cat", "/etc/debian_version") == ""
+        assert made.must("ls", "-A", "/etc/apt") == ""
+        assert "Read-only" in made.run("touch", "/usr/x").output
+        made.must("touch", "/etc/x")
+    finally:
+        made.remove()
 
 
 def test_states_of_a_container(running: Running, images: Images) -> None:

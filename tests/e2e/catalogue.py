@@ -1,4 +1,7 @@
-"""What each fault of the catalogue must do to a real pair, and the runs that show it, several pairs at a time."""
+"""What each fault of the catalogue must do to a real pair, and the runs that show it, several pairs at a time.
+
+The pairs have the least privileges: what works with these works with more. The other tests' pairs have the default's.
+"""
 
 import queue
 import threading
@@ -156,10 +159,8 @@ class Catalogue:
         self._root = root
         self._runs: dict[str, Future[Run]] = {name: Future() for name in wanted}
         self._todo: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for name in sorted(
-            self._runs, key=lambda name: faults.fault(name).expect(fast("any")).dual_owner, reverse=True
-        ):
-            self._todo.put(name)  # those that take longest to heal go first
+        for name in sorted(self._runs, key=_order):
+            self._todo.put(name)
         count = min(PAIRS, len(self._runs))
         self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(count)]
 
@@ -180,13 +181,15 @@ class Catalogue:
         return self._runs[fault].result()
 
     def _work(self, number: int) -> None:
-        """One pair, for as long as there is something to do; a pair that a failed run left behind is made anew."""
+        """One pair, for as long as there is something to do that its privileges suffice for; then another one. A pair
+        that a failed run left behind is made anew, too."""
         with suppress(queue.Empty):
+            name = self._todo.get_nowait()
             while True:
-                name = self._todo.get_nowait()
+                more = _needs_more(name)
                 try:
-                    with lab_up(self._engine, fast(named(f"catalogue-{number}"))) as lab:
-                        while True:
+                    with lab_up(self._engine, fast(named(f"catalogue-{number}"), privileged=more)) as lab:
+                        while _needs_more(name) == more:
                             self._runs[name].set_result(
                                 trial_of(lab, faults.fault(name), self._root, ROWS[name].settings)
                             )
@@ -194,3 +197,14 @@ class Catalogue:
                 except (LabkitError, AssertionError) as error:
                     if not self._runs[name].done():
                         self._runs[name].set_exception(error)
+                    name = self._todo.get_nowait()
+
+
+def _needs_more(name: str) -> bool:
+    """Whether a fault needs more than the least privileges, which all others run with."""
+    return bool(faults.needs(faults.fault(name)))
+
+
+def _order(name: str) -> tuple[bool, bool]:
+    """Those that take longest to heal go first, those that need a pair of another kind last."""
+    return _needs_more(name), not faults.fault(name).expect(fast("any")).dual_owner

@@ -34,6 +34,13 @@ def test_every_fault_has_its_row() -> None:
 
 
 @EACH
+def test_least_privileges_are_enough(run: Run, fault: str) -> None:
+    """What these tests find was found on nodes with the least privileges, but for faults that say they need more."""
+    assert (run.lab.grant == "least") == (not faults.needs(run.fault))
+    assert run.events[0]["grant"] == run.lab.grant
+
+
+@EACH
 def test_the_outcome_is_the_expected_one(run: Run, fault: str) -> None:
     """The service moves or stays, one node or two own the VIP, as the fault says; not sooner than the rules allow."""
     expected = run.fault.expect(run.lab.spec)

@@ -12,7 +12,6 @@ from labkit import faults
 from labkit.campaign.load import Load
 from labkit.cluster import Lab
 from labkit.engine import Engine
-from labkit.errors import NotAvailable
 from labkit.heartbeat import commands
 from labkit.probe import Settings
 from labkit.timing import wait_until
@@ -204,13 +203,6 @@ def test_only_the_nodes_own_disk_is_full(lab: Lab) -> None:
         faults.heal(lab, fault, preferred)
         lab.restore()
     assert node.run("sh", "-c", "echo more >/var/log/more && rm /var/log/more").exit_code == 0
-
-
-def test_disk_full_needs_privileges(lab: Lab) -> None:
-    """With the least privileges nothing can be mounted: an error says so before anything is done."""
-    least = Lab(lab.engine, lab.spec, lab.platform, lab.network, "least", lab.nodes, lab.client, lab.gateway)
-    with pytest.raises(NotAvailable, match="--least-privilege"):
-        faults.fault("disk-full").inject(least, lab.spec.preferred)
 
 
 @pytest.fixture(scope="module")

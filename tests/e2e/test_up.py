@@ -3,16 +3,18 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from labkit.cluster import Lab, access
+from labkit.cluster import Lab, access, lifecycle
 from labkit.cluster.lab import helper_name, network_name
 from labkit.cluster.look import look
-from labkit.engine import Container, Engine, network
+from labkit.engine import Container, Engine, grants, network
 from labkit.errors import NotAvailable
 from labkit.heartbeat import commands
 from labkit.timing import wait_until
+from tests.e2e.catalogue import traces
 from tests.e2e.helpers import FAST, Recorder, complaint, fast, lab_up, leftovers, named, run_cli, swept
 
 
@@ -242,15 +244,62 @@ def test_bare_lab_and_down(engine: Engine, doomed: str) -> None:
 
 
 def test_least_privilege(engine: Engine, doomed: str) -> None:
-    """The same lab comes up and passes the check on the smallest set of capabilities."""
+    """The same lab comes up and passes the check on the smallest set of capabilities; what needs more is refused, and
+    says why, before anything is done."""
     up = run_cli("up", "--name", doomed, "--least-privilege", *FAST, "--json")
     assert up.exit_code == 0, up
     assert up.document["privileges"] == "least"
     check = run_cli("check", "--name", doomed, "--json")
     assert check.exit_code == 0, check.stdout
-    for node in up.document["nodes"]:
-        asked = engine.client.containers.get(f"labkit-{doomed}-{node['name']}").attrs["HostConfig"]
+    kinds = {f"{doomed}-{node['name']}": "node" for node in up.document["nodes"]}
+    for name, kind in {**kinds, f"{doomed}_client": "client", f"{doomed}_gateway": "gateway"}.items():
+        container = engine.client.containers.get(f"labkit-{name}")
+        asked = container.attrs["HostConfig"]
         assert (asked["Privileged"], asked["CapDrop"]) == (False, ["ALL"])
+        assert _capabilities(Container(container).must("cat", "/proc/1/status")) == set(grants.LEAST[kind])
+    refused = complaint(run_cli("inject", "disk-full", "--name", doomed), 4)
+    assert "SYS_ADMIN" in refused
+    assert "--least-privilege" in refused
+    found = lifecycle.require(engine, doomed)
+    assert traces(found) == []
+
+
+@pytest.mark.parametrize("command", ["failover", "sweep"])
+def test_what_needs_more_privileges_makes_no_lab(command: str, working_folder: Path) -> None:
+    """A measurement that the least privileges do not suffice for is refused before there is a lab or a run."""
+    asked = ("--fault", "disk-full", "--name", named("refused"), "--least-privilege")
+    assert "SYS_ADMIN" in complaint(run_cli(command, *asked), 4)
+    assert list(working_folder.iterdir()) == []
+
+
+def _capabilities(status: str) -> set[str]:
+    """Those that /proc/PID/status says a process can ever have."""
+    (bounding,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:")]
+    return {name for bit, name in enumerate(grants.CAPABILITIES) if bounding >> bit & 1}
+
+
+# The devices that any container has, as MAJOR:MINOR in hexadecimal: null, zero, full, random, urandom, tty, console and
+# ptmx. Those of pseudo terminals have major number 88.
+HARMLESS = {"1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2"}
+
+
+def test_what_is_the_hosts_is_out_of_reach(lab: Lab) -> None:
+    """With full privileges, too, root who came by SSH cannot set the host's clock, sees none of its devices, and
+    reaches neither its watchdog nor its SysRq."""
+    node = lab.spec.preferred
+    config = ("-F", str(access.folder(lab.name) / "ssh_config"), node)
+    has = _capabilities(_ssh(*config, "cat /proc/self/status").stdout)
+    assert has >= {"NET_ADMIN", "SYS_ADMIN"}
+    assert not has & set(grants.OF_THE_HOST)  # else nothing below is tried: it would really set the clock
+    clock = _ssh(*config, 'date -s "@$(date +%s)"')
+    assert clock.returncode != 0
+    assert "Operation not permitted" in clock.stderr
+    container = lab.node(node)
+    devices = container.must("find", "/dev", "-type", "b", "-o", "-type", "c").split()
+    numbers = container.must("stat", "-c", "%t:%T", *devices).split()
+    assert [one for one in numbers if one not in HARMLESS and not one.startswith("88:")] == []
+    opened = container.run("sh", "-c", "! [ -e $1 ] || [ -c $1 ] || ! true >>$1", "look", "/proc/sysrq-trigger")
+    assert opened.exit_code == 0, opened.output  # not there, or the null device, or read-only: nothing was written
 
 
 def test_without_macvlan_a_bridge_network_takes_its_place(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

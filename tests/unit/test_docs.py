@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from labkit.checks import all_checks, judge_all
 from labkit.cli import WrongUse, app
 from labkit.cli.guide import WORD
+from labkit.engine import grants
 from labkit.exercises import all_exercises
 from labkit.faults import all_faults, parameters
 from labkit.guide.claims import CLAIMS, PROFILE
@@ -246,6 +247,13 @@ def test_specs_in_the_docs_are_valid(tmp_path: Path) -> None:
 def test_faults_checks_and_platforms_stand_in_the_docs(name: str, words: list[str]) -> None:
     """A plug-in that is found is explained."""
     assert [word for word in words if word not in page(name)] == []
+
+
+def test_every_capability_stands_in_the_docs() -> None:
+    """docs/least-privilege.md has a row for each capability that a container gets, and for no other."""
+    text = section((DOCS / "least-privilege.md").read_text(encoding="utf-8"), "## Capability by capability")
+    rows = re.findall(r"^\| (\w+) \| `(\w+)` \| \S", text, re.MULTILINE)
+    assert rows == [(kind, name) for kind, names in grants.LEAST.items() for name in names]
 
 
 def test_every_module_stands_in_the_docs() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from labkit import faults
-from labkit.errors import BadInput
+from labkit.errors import BadInput, NotAvailable
 from labkit.faults import loss
 from labkit.spec import Spec
 
@@ -96,6 +96,19 @@ def test_every_expectation_says_why(name: str, spec: Spec) -> None:
     why = faults.fault(name).expect(spec).why
     assert len(why.split()) > 4
     assert not why.endswith(".")
+
+
+def test_what_needs_more_privileges_is_refused_with_its_reason() -> None:
+    """With the least privileges a fault that needs more is an error that names it, what it needs and what for; with the
+    default's, and for faults that need no more, there is none."""
+    least = Spec().with_options(privileged=False)
+    more = [one for one in faults.all_faults().values() if faults.needs(one)]
+    others = [one for one in faults.all_faults().values() if one not in more]
+    assert [one.name for one in more] == ["disk-full"]
+    faults.require(least, *others, faults.fault("loss:share=0.5"))
+    faults.require(Spec(), *more)
+    with pytest.raises(NotAvailable, match=r"disk-full needs SYS_ADMIN to mount .*--least-privilege"):
+        faults.require(least, *others, *more)
 
 
 def test_parameters_stand_behind_the_name() -> None:

@@ -184,12 +184,12 @@ def test_faults_of_apache2_alone_are_refused() -> None:
     """A fault that needs apache2's configuration says what else there is; the others can strike any service."""
     own, root = load(EXAMPLE), Spec(service=Service(document_root="/x"))
     for name, fault in faults.all_faults().items():
-        faults.require(fault, Spec())
-        faults.require(fault, root)
+        faults.require(Spec(), fault)
+        faults.require(root, fault)
         if name != "apache-error":
-            faults.require(fault, own)
+            faults.require(own, fault)
     with pytest.raises(BadInput, match=r"serves counter; use apache-stop, apache-kill or apache-hang"):
-        faults.require(faults.fault("apache-error"), own)
+        faults.require(own, faults.fault("apache-error"))
 
 
 def test_no_outage_is_predicted_for_a_move_of_ones_own_service() -> None:
