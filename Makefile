@@ -18,8 +18,8 @@ help: ## list the targets
 lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
 	$(BIN)/labkit lab
 
-test: lint types engine compose ## lint, types and all tests, on the real Heartbeat and a real engine
-	$(BIN)/pytest
+test: lint types images compose ## lint, types and all tests, on the real Heartbeat and a real engine
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 unit: venv ## the tests that need no engine (seconds)
 	$(BIN)/pytest tests/unit
