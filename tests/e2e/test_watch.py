@@ -118,7 +118,7 @@ def test_a_fault_pressed_in_a_browser(own: Lab, working_folder: Path) -> None:
         watch.send(signal.SIGINT)
         ended = watch.finish()
     _, _, there, _, roles, passed, outline, _, moved, marked, measured, heard, row, *pictures = told
-    assert [there, moved, marked, measured, told[-1]] == [True] * 5
+    assert [there, moved, marked, measured, told[-1]] == [True] * 5, ended.stdout
     assert ["button", FAULT] in roles
     assert {role for role, _ in roles} >= {"status", "main", "heading", "table"}
     assert passed[0] == "Skip to the faults"
