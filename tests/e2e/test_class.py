@@ -103,8 +103,8 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert tried.exit_code == 0, tried.stderr
     verdicts = {one["student"]: one["verdicts"] for one in tried.document["graded"]}
     assert verdicts["Ben"] == {MINE: "fail"}
-    assert verdicts["ana"][MINE] in ("pass", "unknown"), "a trial may fail on a very busy machine"
-    assert any(Path("runs").glob("*-exercise-calm-*")), "the trial was run"
+    assert verdicts["ana"][MINE] in ("pass", "unknown"), "on a very busy machine a trial may not come to its end"
+    assert tried.document["ungraded"] == [], "now the trial is allowed"
     again = run_cli("grade", f"grades-{CLASS}", "--json")
     assert again.exit_code == 0, "the evidence is kept, and judged again it comes out the same"
     assert {one["student"]: one["verdicts"] for one in again.document} == verdicts
