@@ -259,15 +259,15 @@ def _benches(engines: dict[str, Engine], name: str, student: str | None) -> dict
     return found
 
 
-def _seen(bench: Bench, root: Path) -> tuple[list[str], Looked | None]:
+def _seen(bench: Bench, root: Path) -> tuple[list[str] | None, Looked | None]:
     """The VIP's owners and what the checks say; nothing where the pair does not run."""
     if bench.pair is None or bench.state not in ("up", "node off"):
-        return [], None
+        return None, None
     looked = classroom.look(bench, root, may_break=False)
     return bench.pair.owners(), looked
 
 
-def _row(bench: Bench, seen: tuple[list[str], Looked | None] | LabkitError | None) -> dict[str, Any]:
+def _row(bench: Bench, seen: tuple[list[str] | None, Looked | None] | LabkitError | None) -> dict[str, Any]:
     """What `class status --json` tells of a pair. seen: None for one that another command is at work on."""
     seat, looked, owners = bench.seat, None, None
     state: str = bench.state

@@ -115,10 +115,10 @@ class Pair:
         it may not be broken. Else the pair is healed, and brought to where the VIP is at home.
         """
         lab = replace(self.lab, spec=self.lab.spec.with_options(**(timing or {})))
-        if not self.settle():
-            return False
         if not self.may_break:
             self.withheld = True
+            return False
+        if not self.settle():
             return False
         folder = RunFolder.create(self.runs, f"exercise-{name}")
         self.tell(folder)
