@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "down": ("down", "--name", NAME),
 }
 TAKES: Mapping[str, float] = {
-    **{"up": 1.0, "failover": 4.0, "parallel": 5.0, "sweep": 5.0, "start": 1.0, "check": 0.7, "down": 0.4},
+    **{"up": 1.0, "failover": 3.0, "parallel": 3.0, "sweep": 4.0, "start": 0.6, "check": 0.35, "down": 0.22},
 }
 """How long each takes undisturbed, as a multiple of `up`, so that a slow machine is struck at the same places."""
 

@@ -130,6 +130,7 @@ def test_nothing_is_left_and_nothing_lost(point: Point, ground: Ground) -> None:
 def test_a_link_that_got_no_mark_is_found(ground: Ground) -> None:
     """An engine that is killed between making a link and marking it leaves one that says of no lab. gc finds it by its
     name, and so does the next `up`, which would take it for a whole bridge."""
+    ground.must(*COMMANDS["down"])
     ground.engine.inside("ip", "link", "add", link_name("some"), "type", "bridge")
     ground.must("gc")
     ground.engine.inside("ip", "link", "add", link_name(chaos.NAME), "type", "bridge")
