@@ -45,7 +45,7 @@ class Pairs:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             for name in self.names:
-                stack.enter_context(lock.held(name, self._progress))
+                stack.enter_context(lock.held(name, self._engine.identity, self._progress))
             self._held = stack.pop_all()
         return self
 

@@ -225,7 +225,7 @@ def lab_for(
     by_hand: a lab that was configured by hand is taken as it stands. Raises BadInput if other settings than its own are
     asked for then: making it anew would throw somebody's work away.
     """
-    with lock.held(spec.name, shown):
+    with lock.held(spec.name, engine.identity, shown):
         present = lifecycle.find(engine, spec.name)
         disposable = not keep and present is None
         if by_hand and present is not None and lifecycle.is_bare(present):

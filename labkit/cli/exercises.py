@@ -174,7 +174,7 @@ def check(root: RunsOption = RUNS, lang: LangOption = None, as_json: JsonOption 
     attempt = desk.working()
     one = exercise(attempt.exercise)
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+    with progress(as_json) as shown, lock.held(attempt.lab, engine.identity, shown):
         found = work.find(engine, attempt, _telling(shown, language))
         examined = _examine(desk, one, found, root, _breaking(shown, language))
     if as_json:
@@ -201,12 +201,13 @@ def watch(root: RunsOption = RUNS, lang: LangOption = None) -> None:
     language = _language(desk, lang)
     attempt = desk.working()
     one = exercise(attempt.exercise)
+    engine = Engine.connect()
     with progress(as_json=False) as shown:
-        found = work.find(Engine.connect(), attempt, _telling(shown, language))
+        found = work.find(engine, attempt, _telling(shown, language))
     keeps = attended(one, Pair(found, Variant(desk.student)))
     with keeps or nullcontext():
         while True:
-            with progress(as_json=False) as shown, lock.held(attempt.lab, shown):
+            with progress(as_json=False) as shown, lock.held(attempt.lab, engine.identity, shown):
                 examined = _examine(desk, one, found, root, _breaking(shown, language))
             out.rule(f"{one.name} {now()}")
             reading.tell_checks(examined, language)
@@ -345,7 +346,7 @@ def _begin(desk: Desk, attempt: Attempt, language: Language, as_json: bool) -> N
     spec = variant.spec(base, one.shape)
     engine = Engine.connect()
     missing = [need for need in one.needs if need not in desk.passed]
-    with progress(as_json) as shown, lock.held(attempt.lab, shown):
+    with progress(as_json) as shown, lock.held(attempt.lab, engine.identity, shown):
         images.ensure(engine, spec.platform, shown)
         fresh = Text(
             "a fresh pair is brought to the starting state, which takes up to a minute",

@@ -135,7 +135,7 @@ def inject(
     """
     chosen = catalogue.fault(fault)
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(name or "lab", shown):
+    with progress(as_json) as shown, lock.held(name or "lab", engine.identity, shown):
         lab = lifecycle.require(engine, name or "lab")
         where = node or _active(lab)
         lab.node(where)
@@ -174,7 +174,7 @@ def heal(name: NameOption = None, as_json: JsonOption = False) -> None:
     Example: labkit heal
     """
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(name or "lab", shown):
+    with progress(as_json) as shown, lock.held(name or "lab", engine.identity, shown):
         lab = lifecycle.require(engine, name or "lab")
         healed = catalogue.heal_left(lab)
         for fault, node in healed.items():

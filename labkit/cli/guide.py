@@ -115,7 +115,7 @@ def guide(
     )
     with progress(as_json) as shown, ExitStack() as stack:
         for spec in specs:
-            stack.enter_context(lock.held(spec.name, shown))
+            stack.enter_context(lock.held(spec.name, engine.identity, shown))
         built = images.ensure(engine, specs[0].platform, shown, mirror)
         browser = images.ensure_browser(engine, built, shown) if figures else ""
         folder = RunFolder.create(root, "guide")

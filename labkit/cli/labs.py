@@ -34,7 +34,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import findings, in_language, markup, status_document, status_in_words
-from labkit.cluster import access, lifecycle, lock
+from labkit.cluster import lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
@@ -138,7 +138,7 @@ def up(
         mirror=mirror,
     )
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(spec.name, shown):
+    with progress(as_json) as shown, lock.held(spec.name, engine.identity, shown):
         start = lifecycle.up(engine, spec, options, shown)
         # looked at before the next command may remove it
         found = status_document(start.lab) if as_json else status_in_words(start.lab, choose(None, os.environ))
@@ -211,9 +211,10 @@ def ssh(
     """
     lab = lifecycle.require(Engine.connect(), name)
     lab.node(node)
+    config = lifecycle.open_doors(lab)  # somebody may have brought the lab up elsewhere, or by another way
     if shutil.which("ssh") is None:
         raise NotAvailable(f"ssh is not installed here; use `labkit shell {node}` instead")
-    os.execvp("ssh", ["ssh", "-F", str(access.folder(name) / "ssh_config"), node, *(command or [])])
+    os.execvp("ssh", ["ssh", "-F", str(config), node, *(command or [])])
 
 
 def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
@@ -222,7 +223,7 @@ def down(name: UpName = "lab", as_json: JsonOption = False) -> None:
     Example: labkit down
     """
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(name, shown):
+    with progress(as_json) as shown, lock.held(name, engine.identity, shown):
         removed = lifecycle.remove(engine, name, shown)
     if as_json:
         answer(removed)
@@ -246,12 +247,12 @@ def gc(
     spare = not everything and name is None
     with progress(as_json) as shown, ExitStack() as stack:
         found = lifecycle.leftovers(engine, name, spare)
-        busy = {one.lab for one in found if spare and lock.holder(one.lab)}
+        busy = {one.lab for one in found if spare and lock.holder(one.lab, engine.identity)}
         found = [one for one in found if one.lab not in busy]
         if found and not dry_run:
             labs = {one.lab for one in found}
             for lab in sorted(labs):
-                stack.enter_context(lock.held(lab, shown))
+                stack.enter_context(lock.held(lab, engine.identity, shown))
             found = [one for one in lifecycle.leftovers(engine, name, spare) if one.lab in labs]
             lifecycle.clear(engine, found, shown)
     if as_json:

@@ -40,7 +40,7 @@ def verify(
     chosen = list(all_exercises().values()) if all_of_them else [exercise(name) for name in names or ()]
     base = Spec().with_options(name=lab, platform=platform)
     engine = Engine.connect()
-    with progress(as_json) as shown, lock.held(base.name, shown):
+    with progress(as_json) as shown, lock.held(base.name, engine.identity, shown):
         images.ensure(engine, base.platform, shown)
         since = now_ns()
         verified = verify_all(engine, chosen, Variant(student), base, root, parallel, shown)

@@ -35,6 +35,7 @@ __all__ = [
     "helper_image",
     "is_bare",
     "leftovers",
+    "open_doors",
     "remove",
     "require",
     "resume",
@@ -187,7 +188,7 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
         *network.find_networks(engine, name),
         *create.find_volumes(engine, name),
         *(network.host_links(engine, image, name) if image else ()),
-        *access.folders(name),
+        *access.folders(name, engine.identity),
     ]
     if spare_whole_labs:
         labs = {one.lab: find(engine, one.lab) for one in found}

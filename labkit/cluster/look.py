@@ -1,7 +1,11 @@
-"""What `labkit check` sees: each page, on the lab's own network and through the host's ports, and who has the VIP."""
+"""What `labkit check` sees: each page, on the lab's own network and through the host's ports, and who has the VIP.
 
+Where the engine's 127.0.0.1 is not ours, a helper on the engine's host asks there.
+"""
+
+import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import requests
 
@@ -10,12 +14,11 @@ from labkit.language import Text, listed, same
 from labkit.render import heading
 
 TIMEOUT_S = 5
+FETCH = "/usr/lib/labkit/fetch"
 
 _OF_A_NODE = Text("page of {node}", "página de {node}")
 _OF_THE_VIP = Text("page of the VIP", "página de la IP virtual")
-_ELSEWHERE = Text(
-    "the engine is at {where}, and its loopback is not ours", "el motor está en {where}, y su loopback no es el nuestro"
-)
+_ON_ITS_HOST = Text("{url} on the engine's host", "{url} en la máquina del motor")
 _NO_PAGE = Text("{url} shows no node's page ({trouble})", "{url} no muestra la página de ningún nodo ({trouble})")
 _SHOULD = Text("{seen}, and {owners} should answer there", "{seen}, y allí debería responder {owners}")
 
@@ -30,17 +33,16 @@ class Sight:
 
 
 def look(lab: Lab) -> list[Sight]:
-    """Gets index.html from both nodes' addresses and from the VIP, from the client and from this host."""
+    """Gets index.html from both nodes' addresses and from the VIP, from the client and from the engine's host."""
     owners = lab.owners()
     wanted = [(_OF_A_NODE.filled(node=name), str(node.address), [name]) for name, node in lab.spec.nodes.items()] + [
         (_OF_THE_VIP, lab.vip, owners)
     ]
-    fetched = lab.client.ask("/usr/lib/labkit/fetch", *(f"http://{address}/" for _, address, _ in wanted))
+    urls = [f"http://{address}/" for _, address, _ in wanted]
+    answers = _told(lab.client.ask(FETCH, *urls))
     sights = [
-        _page(
-            lab, check, f"http://{address}/", answer["page"], answer["error"] or f"status {answer['status']}", expected
-        )
-        for (check, address, expected), answer in zip(wanted, fetched, strict=True)
+        _page(lab, check, url, page, trouble, expected)
+        for (check, _, expected), url, (page, trouble) in zip(wanted, urls, answers, strict=True)
     ]
     return [*sights, _one_owner(lab, owners), *_through_ports(lab, owners)]
 
@@ -63,19 +65,31 @@ def _through_ports(lab: Lab, owners: list[str]) -> list[Sight]:
     ports = lab.spec.ports
     wanted = {ports.first_http: [first], ports.second_http: [second], ports.vip_http: owners}
     published = lab.gateway.published()
-    sights = []
-    for inside, expected in wanted.items():
-        url = f"http://127.0.0.1:{published.get(inside, inside)}/"
-        if not lab.engine.is_local:
-            sights.append(Sight(same(url), "unknown", _ELSEWHERE.filled(where=lab.engine.where)))
-            continue
-        try:
-            answer = requests.get(url, timeout=TIMEOUT_S)
-            page, trouble = answer.text, f"status {answer.status_code}"
-        except requests.RequestException as error:
-            page, trouble = "", type(error).__name__
-        sights.append(_page(lab, same(url), url, page, trouble, expected))
-    return sights
+    urls = [f"http://127.0.0.1:{published.get(inside, inside)}/" for inside in wanted]
+    if lab.engine.is_local:
+        answers = [_fetched(url) for url in urls]
+    else:
+        told = lab.engine.run_helper(lab.client.image, lab.name, [FETCH, *urls], network_mode="host")
+        answers = _told(json.loads(told))
+    checks = [same(url) if lab.engine.is_local else _ON_ITS_HOST.filled(url=url) for url in urls]
+    return [
+        _page(lab, check, url, page, trouble, expected)
+        for check, url, (page, trouble), expected in zip(checks, urls, answers, wanted.values(), strict=True)
+    ]
+
+
+def _told(fetched: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(page, trouble) of each address that the client's own command asked."""
+    return [(one["page"], one["error"] or f"status {one['status']}") for one in fetched]
+
+
+def _fetched(url: str) -> tuple[str, str]:
+    """(page, trouble) of an address, asked from here."""
+    try:
+        answer = requests.get(url, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        return "", type(error).__name__
+    return answer.text, f"status {answer.status_code}"
 
 
 def _page(lab: Lab, check: Text, url: str, page: str, trouble: str, expected: list[str]) -> Sight:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from labkit.cluster import access
 from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
@@ -150,12 +151,10 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
     return came
 
 
-def open_doors(lab: Lab) -> None:
-    """Writes the configuration by which this user reaches the nodes, on the ports that they have now."""
-    inside = lab.gateway.published()
-    ssh_ports = (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh)
-    ssh = {node: inside[port] for node, port in zip(lab.nodes, ssh_ports, strict=True)}
-    access.write_config(lab.name, lab.client, lab.nodes, ssh)
+def open_doors(lab: Lab) -> Path:
+    """Writes the configuration by which this user reaches the nodes, on the ports that they have now; returns it."""
+    ports = dict(zip(lab.nodes, (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh), strict=True))
+    return access.write_config(lab.engine, lab.name, lab.client, lab.gateway, lab.nodes, ports)
 
 
 def await_ready(lab: Lab, options: Options) -> None:

@@ -150,7 +150,7 @@ def test_no_command_prints_the_secret(lab: Lab) -> None:
 
 def test_keys_are_for_the_user_alone(lab: Lab) -> None:
     """The folder on this machine belongs to whoever ran labkit, and its private key can be read by nobody else."""
-    place = access.folder(lab.name)
+    place = access.folder(lab.name, lab.engine.identity)
     modes = {path.name: (path.stat().st_mode & 0o777, path.stat().st_uid) for path in (place, *place.iterdir())}
     assert modes[place.name] == (0o700, os.getuid())
     assert modes["id_ed25519"] == (0o600, os.getuid())
@@ -161,7 +161,7 @@ def test_keys_are_for_the_user_alone(lab: Lab) -> None:
 def test_ssh_takes_the_labs_key_and_no_password(lab: Lab, number: int) -> None:
     """The generated ssh_config leads into each node without a question, and without the key the node offers nothing."""
     node = list(lab.nodes)[number]
-    config = ["-F", str(access.folder(lab.name) / "ssh_config"), "-o", "BatchMode=yes"]
+    config = ["-F", str(access.folder(lab.name, lab.engine.identity) / "ssh_config"), "-o", "BatchMode=yes"]
     inside = _ssh(*config, node, "uname -n")
     assert (inside.returncode, inside.stdout.strip()) == (0, node), inside.stderr
     outside = _ssh(*config, "-o", "PubkeyAuthentication=no", node, "true")
