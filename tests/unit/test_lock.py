@@ -86,11 +86,14 @@ def test_a_killed_holder_leaves_nothing_stuck() -> None:
 
 
 def test_labs_do_not_wait_for_each_other_nor_a_command_for_itself() -> None:
-    """Another lab's lock is another one, and inside one's own there is nothing to wait for."""
+    """Another lab's lock is another one, also that of the same name on another engine, and inside one's own there is
+    nothing to wait for."""
     with holding("other") as other, lock.held("lab", HERE, Silent()), lock.held("lab", HERE, Silent()):
         assert line_of(other) == "held"
         assert lock.holder("lab", HERE) is None
         assert lock.holder("other", HERE) is not None
+        with lock.held("other", "elsewhere", Silent()):
+            pass
     assert lock.holder("other", HERE) is None
 
 
