@@ -36,6 +36,7 @@ KINDS: Mapping[str, _Fields] = {
     "log": {**_IN_TRIAL, "node": str, "text": str},
     "wire": {**_IN_TRIAL, "kind": str, "mac": str},
     "clock": {**_IN_TRIAL, "wall_ns": int},
+    "clocks": {**_IN_TRIAL, "node": str, "error_ns": int},
     "interrupted": {**_IN_TRIAL, "reason": str},
 }
 """Kind of event -> the fields that judging relies on, with their JSON types. Kinds that are not listed are kept too."""

@@ -155,6 +155,27 @@ def second_engine(folder: Path, source: Engine) -> Iterator[SecondEngine]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def shared_network(*hosts: SecondEngine) -> Iterator[str]:
+    """A switch with a port for each of the hosts; the name of the interface that they have there."""
+    switch, link = f"lkt{secrets.token_hex(3)}", "lan0"
+    # In a namespace of its own, because the rules of this machine's firewall hold for its bridges, too.
+    subprocess.run(["ip", "netns", "add", switch], check=True)
+    try:
+        inside = ["ip", "-n", switch, "link"]
+        subprocess.run([*inside, "add", "switch", "type", "bridge"], check=True)
+        subprocess.run([*inside, "set", "switch", "up"], check=True)
+        for number, host in enumerate(hosts):
+            port = f"port{number}"
+            peer = ["peer", "name", link, "netns", host.netns]
+            subprocess.run([*inside, "add", port, "type", "veth", *peer], check=True)
+            subprocess.run([*inside, "set", port, "master", "switch", "up"], check=True)
+            host.inside("ip", "link", "set", link, "up")
+        yield link
+    finally:
+        subprocess.run(["ip", "netns", "delete", switch], check=True)
+
+
 def _copy_images(source: Engine, to: SecondEngine) -> None:
     with to.client() as client:
         for image in source.client.images.list("labkit/*"):

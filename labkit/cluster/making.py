@@ -2,7 +2,7 @@
 
 import gzip
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from labkit.spec import Spec
 from labkit.timing import MS, now_ns
 
 SPEC, PLATFORM, NETWORK, GRANT, BARE = (f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare"))
+GUEST = "labkit.guest"  # on what a lab has on other engines than its own: the identity of its own
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
 DESCRIPTORS = 1024  # Heartbeat closes every descriptor up to the limit when it starts
@@ -50,24 +51,39 @@ class Start:
     milestones_ms: dict[str, float] = field(default_factory=dict)
 
 
-def make(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Lab:
-    """Creates everything; nothing runs yet. Raises NotAvailable naming who has a port or the subnet."""
-    lab_name = spec.name
+@dataclass(frozen=True)
+class Host:
+    """One of a lab's engines, and what its parts are made from there."""
+
+    engine: Engine
+    images: images.Images
+
+
+def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, progress: Progress) -> Lab:
+    """Creates everything; nothing runs yet. Raises NotAvailable naming who has a port or the subnet.
+
+    others: Docker context -> host, of the nodes that name one; all else is made on the first.
+    """
+    engine, found, lab_name = host.engine, host.images, spec.name
     outside = list(spec.ports.model_dump().values())
     if not options.auto_ports:
         create.require_free_ports(engine, outside)
     with ThreadPoolExecutor(2) as pool:
-        granting = pool.submit(grants.most, engine, found.client, lab_name) if spec.privileged else None
+        granting = pool.submit(_grants, [(None, host), *others.items()], spec)
         linking = pool.submit(_parent, engine, spec, found.client, progress)
-        grant = granting.result() if granting else grants.least()
+        granted = granting.result()
         parent = linking.result()
-    if grant.remark:
-        progress.step(grant.remark)
+    grant = granted[None]
+    for remark in dict.fromkeys(one.remark for one in granted.values() if one.remark):
+        progress.step(remark)
     kind = network.BRIDGE if parent is None else network.MACVLAN
 
     net, access_net = network_name(lab_name), helper_name(lab_name, "access")
     network.make_network(engine, lab_name, net, spec.network.pool, parent)
     network.make_access_network(engine, lab_name, access_net)
+    for context, other in others.items():
+        there = next(node.parent for node in spec.nodes.values() if node.engine == context) or parent
+        network.make_network(other.engine, lab_name, net, spec.network.pool, there)
     about = {
         SPEC: spec.model_dump_json(),
         PLATFORM: found.platform.name,
@@ -86,19 +102,20 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         cap_add=["NET_ADMIN", "NET_RAW", "SYS_NICE"],
         cpu_shares=MEASURING_SHARES,
     )
+    hosts = {name: others[node.engine] if node.engine else host for name, node in spec.nodes.items()}
     nodes = {
         name: create.container(
-            engine,
-            found.node,
+            hosts[name].engine,
+            hosts[name].images.node,
             container_name(lab_name, name),
             net,
             str(node.address),
-            engine.labels(lab_name, "node"),
+            {**engine.labels(lab_name, "node"), **({GUEST: engine.identity} if node.engine else {})},
             name,
             sysctls=NO_FORWARDING,
             ulimits=[create.descriptors(DESCRIPTORS)],
-            **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
-            **grant.options,
+            **create.limits(hosts[name].engine, spec.limits.cpus, spec.limits.memory_mib),
+            **granted[node.engine].options,
         )
         for name, node in spec.nodes.items()
     }
@@ -115,8 +132,16 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
-    lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)
-    return lab
+    elsewhere = {name: hosts[name].engine for name, node in spec.nodes.items() if node.engine}
+    return Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway, elsewhere=elsewhere)
+
+
+def _grants(hosts: Sequence[tuple[str | None, Host]], spec: Spec) -> dict[str | None, grants.Grant]:
+    """What the nodes may do, on each engine."""
+    return {
+        context: grants.most(one.engine, one.images.client, spec.name) if spec.privileged else grants.least()
+        for context, one in hosts
+    }
 
 
 def start(lab: Lab, options: Options, progress: Progress) -> Start:
