@@ -24,6 +24,7 @@ pytestmark = [
 NAME = named("elsewhere")
 CONTEXT = "far"
 SSH_PORT = 2222
+LONGEST_S = 900.0  # of one command, a whole failover by way of ssh among them, on a machine with fifty times its load
 TIMING = ("--keepalive", "500ms", "--deadtime", "4")  # on a very busy machine the pair holds through a second's silence
 # The host's SSH server is that of a node's image. It takes the key that lies in /.
 SSHD = f"mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e -p {SSH_PORT} -h /host -o AuthorizedKeysFile=/key.pub"
@@ -99,7 +100,7 @@ def through_ssh(far: engines.SecondEngine, keys: Path, key: str) -> Environment:
 def labkit(environment: Environment, *arguments: str) -> Outcome:
     """A command on the lab there."""
     command, *rest = arguments
-    return run_cli(command, "--name", NAME, *rest, env=environment)
+    return run_cli(command, "--name", NAME, *rest, env=environment, timeout_s=LONGEST_S)
 
 
 @contextmanager

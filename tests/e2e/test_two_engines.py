@@ -56,7 +56,7 @@ def pair(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         file = folder / "lab.yaml"
         file.write_text(LAB.format(name=NAME, interface=interface))
         env = {"DOCKER_CONFIG": str(folder), "DOCKER_CONTEXT": "here"}
-        came = run_cli("up", "--file", str(file), "--ports", "auto", env=env)
+        came = run_cli("up", "--file", str(file), "--ports", "auto", env=env, timeout_s=900)
         assert came.exit_code == 0, came.stderr
         yield Pair(env, file, Engine.connect("here"), Engine.connect("other"))
 
@@ -72,7 +72,7 @@ def test_each_engine_has_its_half(pair: Pair) -> None:
 def test_the_service_moves_to_the_other_host(pair: Pair, working_folder: Path) -> None:
     """Figures come out of two hosts' clocks, and the result says how far these may be wrong. Both namespaces have the
     same clock, so the difference that was found must lie within its own error of none."""
-    done = run_cli("failover", "--file", str(pair.file), "--fault", "node-kill", "--json", env=pair.env)
+    done = run_cli("failover", "--file", str(pair.file), "--fault", "node-kill", "--json", env=pair.env, timeout_s=900)
     assert done.stdout, done.stderr
     trial = done.document["trials"][0]
     assert (trial["server_before"], trial["server_after"]) == ("master-cluster", "slave-cluster"), done.document
