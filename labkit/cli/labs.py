@@ -39,7 +39,7 @@ from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
 from labkit.engine import Engine, contents, grants, images
-from labkit.errors import NotAvailable
+from labkit.errors import BadInput, NotAvailable
 from labkit.language import choose
 from labkit.resources import compose_dir, images_dir
 
@@ -285,6 +285,8 @@ def compose(
     Example: labkit compose --file lab.yaml --folder /tmp/mine
     """
     spec = read_spec(file, name=None if file else compose_file.NAME)
+    if spec.contexts:
+        raise BadInput("nodes.*.engine: a Compose file is for one engine; leave `engine` out")
     engine = Engine.connect()
     with progress(False) as shown:
         built = images.ensure(engine, compose_file.PLATFORM, shown)

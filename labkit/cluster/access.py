@@ -51,8 +51,9 @@ def write_config(
     for name, node in nodes.items():
         kind, public = node.get("/etc/ssh/ssh_host_ed25519_key.pub").decode().split()[:2]
         hosts.append(f"{name} {kind} {public}\n")
+        port = ports[name]
         sections.append(
-            f"Host {name}\n  HostName 127.0.0.1\n  Port {outside[ports[name]]}\n{_way(engine, gateway, ports[name])}"
+            f"Host {name}\n  HostName 127.0.0.1\n  Port {outside.get(port, port)}\n{_way(engine, gateway, port)}"
             f"  HostKeyAlias {name}\n  User root\n  IdentityFile {key}\n"
             f"  IdentitiesOnly yes\n  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n"
         )
