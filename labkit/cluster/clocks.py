@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.engine import Container
+from labkit.errors import LabkitError
 
 TRIES = 20
-ANSWERS_S = 10
+ANSWERS_S = 30
 READ_CLOCKS = """
 import sys, time
 for line in sys.stdin:
@@ -34,6 +35,8 @@ def compare(node: Container, now_ns: Callable[[], int]) -> Shift:
     process = node.talk("python3", "-c", READ_CLOCKS, heard=answers.put)
     try:
         return min((_once(process.send, answers, now_ns) for _ in range(TRIES)), key=lambda shift: shift.error_ns)
+    except queue.Empty as error:
+        raise LabkitError(f"{node.name} did not tell its clock within {ANSWERS_S} s\n{process.errors}") from error
     finally:
         process.close()
 

@@ -136,8 +136,10 @@ def ssh_host(url: str) -> list[str]:
     parts = urlsplit(url)
     if not parts.hostname or parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
         raise ValueError(f"{url!r} names no host; write ssh://USER@HOST")
+    at = parts.netloc.lower().rindex(parts.hostname)
+    host = parts.netloc[at : at + len(parts.hostname)]  # as it was written: it may be a name of the user's own for ssh
     port = ["-p", str(parts.port)] if parts.port else []
-    return [*port, f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname]
+    return [*port, f"{parts.username}@{host}" if parts.username else host]
 
 
 def _opened(where: str, tls: Any, options: tuple[str, ...]) -> Way:

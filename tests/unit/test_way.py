@@ -82,8 +82,8 @@ def test_a_host_that_refuses_is_told_in_the_words_of_ssh(monkeypatch: pytest.Mon
 
 def test_ports_come_here_by_the_ssh_that_leads_there() -> None:
     """From a host with a name; a socket file has none."""
-    by_ssh = way.Way("ssh://ana@server:22022", "", False, ())
-    assert by_ssh.forwarding([8048]) == "ssh -N -L 8048:127.0.0.1:8048 -p 22022 ana@server"
+    by_ssh = way.Way("ssh://ana@Server:22022", "", False, ())
+    assert by_ssh.forwarding([8048]) == "ssh -N -L 8048:127.0.0.1:8048 -p 22022 ana@Server"
     assert way.Way("tcp://server:2376", "", False, ()).forwarding([1, 2]) == (
         "ssh -N -L 1:127.0.0.1:1 -L 2:127.0.0.1:2 server"
     )
