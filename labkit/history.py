@@ -39,6 +39,7 @@ KINDS: Mapping[str, _Fields] = {
     "cpu": {**_IN_TRIAL, "idle_ms": int, "steal_ms": int, "all_ms": int},
     "throttled": {**_IN_TRIAL, "node": str, "throttled_us": int},
     "clock": {**_IN_TRIAL, "wall_ns": int},
+    "clocks": {**_IN_TRIAL, "node": str, "error_ns": int},
     "interrupted": {**_IN_TRIAL, "reason": str},
 }
 """Kind of event -> the fields that judging relies on, with their JSON types. Kinds that are not listed are kept too."""

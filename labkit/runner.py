@@ -136,8 +136,11 @@ class _Run:
         capture = Capture(self.lab)
         agent = Agent(self.lab, self.scenario.settings, self.note)
         self.lab.clock = agent.now_ns
-        followers = [LogFollower(node, lambda: agent.offset_ns, self.note) for node in self.lab.nodes.values()]
+        followers = [
+            LogFollower(node, self.wall_offset(name, agent), self.note) for name, node in self.lab.nodes.items()
+        ]
         try:
+            self.lab.compare_clocks()
             with self.mending():
                 self.lab.restore()  # later trials find what the one before has restored
             self.grown_up("start", agent, followers)
@@ -146,12 +149,22 @@ class _Run:
         finally:
             self.trial = None
             self.lab.clock = None
+            self.lab.shifts = {}
             for follower in followers:
                 follower.close()
             agent.close()
             self.folder.write(CAPTURE, capture.stop())
             for name, log in self.lab.logs().items():
                 self.folder.write(f"logs/{name}.log", log)
+
+    def wall_offset(self, node: str, agent: Agent) -> Callable[[], int | None]:
+        """A node's wall time minus the run's monotonic one, in ns, as last known."""
+
+        def offset() -> int | None:
+            shift = self.lab.shifts.get(node)
+            return shift.wall_ns if shift else None if node in self.lab.elsewhere else agent.offset_ns
+
+        return offset
 
     def one_trial(self, number: int, agent: Agent, followers: list[LogFollower]) -> None:
         lab = self.lab
@@ -161,7 +174,10 @@ class _Run:
             measuring.callback(self.turns.give, "measure")
             self.trial = number
             try:
+                lab.compare_clocks()
                 self.note({"event": "trial-start", "t_ns": agent.now_ns()})
+                for node, shift in lab.shifts.items():
+                    self.note({"event": "clocks", "t_ns": agent.now_ns(), "node": node, **asdict(shift)})
                 agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily")
                 active = agent.seen.server
                 assert active is not None
@@ -279,6 +295,7 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "images": lab.images(),
         "packages": lab.packages(),
         "host": asdict(lab.engine.facts),
+        "other_hosts": {node: asdict(engine.facts) for node, engine in lab.elsewhere.items()},
     }
 
 

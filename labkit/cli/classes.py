@@ -143,9 +143,9 @@ def status(
     engines = _engines(name, contexts, enrolled)
     with progress(as_json=True) as shown:
         benches = _benches(engines, name, student)
-        free = {lab: bench for lab, bench in benches.items() if lock.holder(lab) is None}
+        free = {lab: bench for lab, bench in benches.items() if lock.holder(lab, bench.engine.identity) is None}
         looks = {lab: partial(_seen, bench, root) for lab, bench in free.items()}
-        seen = classroom.each(looks, parallel, shown)
+        seen = classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine)
     rows = [_row(bench, seen.get(lab)) for lab, bench in benches.items()]
     without = [one for one in enrolled if classroom.lab_name(name, one.student) not in benches]
     rows += [_nothing(one) for one in without if student in (None, one.student)]
@@ -186,7 +186,7 @@ def grade(
     with progress(as_json) as shown:
         benches = _benches(engines, name, student)
         looks = {lab: partial(classroom.grade, bench, root, trials, place) for lab, bench in benches.items()}
-        for lab, found in classroom.each(looks, parallel, shown).items():
+        for lab, found in classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine).items():
             seat = benches[lab].seat
             who = seat.student if seat else lab
             if isinstance(found, LabkitError):

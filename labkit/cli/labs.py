@@ -37,7 +37,7 @@ from labkit.cli.common import (
     worst,
 )
 from labkit.cli.show import findings, in_language, markup, status_document, status_in_words
-from labkit.cluster import access, lifecycle, lock
+from labkit.cluster import lifecycle, lock
 from labkit.cluster.doctor import examine
 from labkit.cluster.look import look
 from labkit.cluster.making import image_samples
@@ -246,9 +246,10 @@ def ssh(
     """
     lab = lifecycle.require(Engine.connect(), name)
     lab.node(node)
+    config = lifecycle.open_doors(lab)  # somebody may have brought the lab up elsewhere, or by another way
     if shutil.which("ssh") is None:
         raise NotAvailable(f"ssh is not installed here; use `labkit shell {node}` instead")
-    os.execvp("ssh", ["ssh", "-F", str(access.folder(name) / "ssh_config"), node, *(command or [])])
+    os.execvp("ssh", ["ssh", "-F", str(config), node, *(command or [])])
 
 
 def down(
@@ -291,12 +292,12 @@ def gc(
     spare = not everything and name is None
     with progress(as_json) as shown, ExitStack() as stack:
         found = [one for one in lifecycle.leftovers(engine, name, spare) if one.is_ours or everybody]
-        busy = {one.lab for one in found if spare and lock.holder(one.lab)}
+        busy = {one.lab for one in found if spare and lock.holder(one.lab, engine.identity)}
         found = [one for one in found if one.lab not in busy]
         if found and not dry_run:
             labs = {one.lab for one in found}
             for lab in sorted(labs):
-                stack.enter_context(lock.held(lab, shown))
+                stack.enter_context(lock.held(lab, engine.identity, shown))
             again = lifecycle.leftovers(engine, name, spare)
             found = [one for one in again if one.lab in labs and (one.is_ours or everybody)]
             lifecycle.clear(engine, found, shown)
@@ -332,6 +333,8 @@ def compose(
     spec = read_spec(file, name=None if file else compose_file.NAME)
     if spec.service.given:
         raise BadInput("service: the Compose file has the guide's page alone; leave it out, or use `labkit up`")
+    if spec.contexts:
+        raise BadInput("nodes.*.engine: a Compose file is for one engine; leave `engine` out")
     engine = Engine.connect()
     with progress(False) as shown:
         built = images.ensure(engine, compose_file.PLATFORM, shown)

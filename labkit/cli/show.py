@@ -91,6 +91,7 @@ PROFILE = {"corrected": "corregido", "as-printed": "tal como está impreso"}
 NETWORK = {"bridge": "en puente"}
 AND = Text(" and ", " y ")
 NOBODY = Text("nobody answers", "nadie responde")
+HERE = Text("here they are after", "aquí están después de")
 VIP_PAGE = Text("the VIP's page", "la página de la IP virtual")
 COLUMNS = (
     Text("node", "nodo"),
@@ -106,6 +107,7 @@ def status_document(lab: Lab) -> dict[str, Any]:
     published = lab.gateway.published()
     return {
         "name": lab.name,
+        "engine": lab.engine.where,
         "platform": lab.platform,
         "profile": lab.spec.profile,
         "network": lab.network,
@@ -136,10 +138,16 @@ def status_in_words(lab: Lab, language: Language) -> Group:
     vip = Text("VIP {vip}: {owners}", "IP virtual {vip}: {owners}")
     lines = [vip.filled(vip=lab.vip, owners=owners).within(language), _conditions_of(lab).within(language)]
     ports = lab.gateway.published()
-    pages = (("vip_http", VIP_PAGE.within(language)), *zip(("first_http", "second_http"), lab.nodes, strict=True))
-    for port, what in pages:
-        lines.append(f"  http://127.0.0.1:{ports.get(getattr(lab.spec.ports, port), '?')}/  {what}")
-    lines.append(f"  ssh -F {access.folder(lab.name) / 'ssh_config'} {lab.spec.preferred}")
+    inside = lab.spec.ports
+    pages = {inside.vip_http: VIP_PAGE.within(language)}
+    pages.update(zip((inside.first_http, inside.second_http), lab.nodes, strict=True))
+    for port, what in pages.items():
+        lines.append(f"  http://127.0.0.1:{ports.get(port, '?')}/  {what}")
+    if remark := access.remark(lab.engine):
+        lines.append(f"    {remark.within(language)}")
+        if command := lab.engine.way.forwarding(ports[port] for port in pages if port in ports):
+            lines.append(f"    {HERE.within(language)}: {command}")
+    lines.append(f"  ssh -F {access.folder(lab.name, lab.engine.identity) / 'ssh_config'} {lab.spec.preferred}")
     return Group(table, *lines)
 
 

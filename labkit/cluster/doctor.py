@@ -26,12 +26,13 @@ class Symptom:
 
 def examine(spec: Spec) -> list[Symptom]:
     """Everything in the order in which a lab needs it."""
-    found = [Symptom("python", "ok", f"{sys.version.split()[0]} at {sys.executable}"), _room()]
+    found = [Symptom("python", "ok", f"{sys.version.split()[0]} at {sys.executable}")]
     try:
         engine = Engine.connect()
     except NotAvailable as error:
-        return [*found, Symptom("engine", "missing", str(error))]
+        return [*found, _room(), Symptom("engine", "missing", str(error))]
     facts = engine.facts
+    found.append(_room() if engine.is_local else _room_elsewhere())
     found.append(
         Symptom("engine", "ok", f"Docker {facts.engine} at {facts.where}, {facts.system}, cgroup {facts.cgroup}")
     )
@@ -50,6 +51,11 @@ def _room() -> Symptom:
         "ok" if free_mb >= ROOM_MB else "missing",
         f"{free_mb:.0f} MB free here; {ROOM_MB} MB are needed for images and a first run",
     )
+
+
+def _room_elsewhere() -> Symptom:
+    detail = f"not looked at: the images lie with the engine, where {ROOM_MB} MB are needed"
+    return Symptom("disk", "ok", detail)
 
 
 def _platform(engine: Engine, platform: platforms.Platform) -> Symptom:
@@ -75,7 +81,8 @@ def _ports(engine: Engine, spec: Spec) -> Symptom:
         create.require_free_ports(engine, ports, but_for=spec.name)
     except LabkitError as error:
         return Symptom("ports", "note", str(error))
-    return Symptom("ports", "ok", f"127.0.0.1:{', '.join(map(str, ports))} are free")
+    where = "" if engine.is_local else " on the engine's host, as far as the engine knows"
+    return Symptom("ports", "ok", f"127.0.0.1:{', '.join(map(str, ports))} are free{where}")
 
 
 def _macvlan(engine: Engine, image: str) -> Symptom:

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from labkit.cluster import damage
 from labkit.cluster.asking import LIFE, Asked
+from labkit.cluster.clocks import Shift, compare
 from labkit.engine import Container, Done, Engine, create
 from labkit.errors import BadInput, LabkitError, Unsettled
 from labkit.heartbeat import commands
@@ -96,6 +97,8 @@ class Lab:
 
     clock: reads the engine's monotonic clock in ns; a running probe lends a quick one.
     random: what faults draw from; a run lends its own, so that its seed repeats them.
+    elsewhere: the engines of the nodes that do not run on `engine`, where client and gateway are. shifts: those nodes'
+    clocks, for as long as a run has compared them.
     """
 
     engine: Engine
@@ -109,6 +112,8 @@ class Lab:
     clock: Callable[[], int] | None = field(default=None, repr=False)
     random: Random = field(default_factory=Random, repr=False)
     _asked: dict[str, Asked] = field(default_factory=dict, repr=False)
+    elsewhere: dict[str, Engine] = field(default_factory=dict, repr=False)
+    shifts: dict[str, Shift] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -145,7 +150,14 @@ class Lab:
             raise BadInput(f"there is no node {name!r} in the lab {self.name!r}; use one of: {', '.join(self.nodes)}")
         return self.nodes[name]
 
+    def engine_of(self, node: str) -> Engine:
+        return self.elsewhere.get(node, self.engine)
+
     # Time and acts
+
+    def compare_clocks(self) -> None:
+        """Brings the stamps of nodes on other hosts to the clock of this one from now on."""
+        self.shifts = {node: compare(self.nodes[node], self.now_ns) for node in self.elsewhere}
 
     def now_ns(self) -> int:
         """The engine's monotonic clock. Without a probe that costs the start of a command in the client."""
@@ -156,7 +168,11 @@ class Lab:
     def stamped(self, node: str, *command: str) -> tuple[Bracket, Done]:
         """Runs a command on a node; the bracket is taken there, around the command alone."""
         told = self.node(node).ask(STAMPED, *command)
-        return Bracket(told["before_ns"], told["after_ns"]), Done(told["exit_code"], told["output"])
+        bracket = Bracket(told["before_ns"], told["after_ns"])
+        if shift := self.shifts.get(node):
+            before, after = (instant - shift.monotonic_ns for instant in bracket)
+            bracket = Bracket(before - shift.error_ns, after + shift.error_ns)
+        return bracket, Done(told["exit_code"], told["output"])
 
     def act(self, node: str, *command: str) -> Bracket:
         """Like stamped(), but anything but exit code 0 is a LabkitError with the command's output."""
@@ -195,7 +211,7 @@ class Lab:
         """Lets the node have so much of the CPU from now on, in CPUs."""
         container = self.node(node)
         before = self.now_ns()
-        container.limit_cpus(**create.cpu_limit(self.engine, cpus))
+        container.limit_cpus(**create.cpu_limit(self.engine_of(node), cpus))
         return Bracket(before, self.now_ns())
 
     # States
@@ -393,7 +409,7 @@ class Lab:
     def _mend(self, name: str) -> None:
         """The node runs, unharmed, and so does Heartbeat."""
         container = self.nodes[name]
-        container.limit_cpus(**create.cpu_limit(self.engine, self.spec.limits.cpus))
+        container.limit_cpus(**create.cpu_limit(self.engine_of(name), self.spec.limits.cpus))
         if container.state() != "running":
             self.start(name)
         damage.mend(container)

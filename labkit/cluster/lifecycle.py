@@ -1,7 +1,7 @@
 """Making a lab, finding it again by its labels, and leaving nothing behind."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -11,10 +11,12 @@ from labkit.cluster.lab import Lab, joined
 from labkit.cluster.making import (
     BARE,
     GRANT,
+    GUEST,
     NETWORK,
     PLATFORM,
     SERVICE,
     SPEC,
+    Host,
     Options,
     Start,
     await_ready,
@@ -39,6 +41,7 @@ __all__ = [
     "helper_image",
     "is_bare",
     "leftovers",
+    "open_doors",
     "remove",
     "require",
     "resume",
@@ -57,7 +60,7 @@ def changing(engine: Engine, name: str, progress: Progress) -> Iterator[None]:
 
     Raises NotAvailable, naming the user, where the lab is another one's.
     """
-    with lock.held(name, progress):
+    with lock.held(name, engine.identity, progress):
         _require_ours(engine, name)
         yield
 
@@ -87,8 +90,15 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     if options.bare and spec.service.given:
         raise BadInput("service: a lab whose Heartbeat is configured by hand serves the guide's page; leave it out")
     found = images.ensure(engine, spec.platform, progress, options.mirror, options.rebuild)
+    others = _others(engine, spec)
+    hosts = {
+        context: Host(other, images.ensure(other, found.platform.name, progress, options.mirror, options.rebuild))
+        for context, other in others.items()
+    }
+    first = spec.nodes[spec.preferred].engine
+    digests = {"node": (hosts[first].images if first else found).node, "client": found.client}
     present = find(engine, spec.name)
-    if present is not None and _is(present, spec, found, options):
+    if present is not None and _is(present, spec, digests, options):
         progress.step(f"the lab {spec.name!r} is up already")
         statuses = present.statuses()
         if options.bare or (joined(statuses) and not present.idle(statuses)):
@@ -101,21 +111,33 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
     remove(engine, spec.name, progress)
     try:
-        return start(_make_somewhere(engine, spec, found, options, progress), options, progress)
+        return start(_make_somewhere(Host(engine, found), hosts, spec, options, progress), options, progress)
     except BaseException:
         progress.step("removing what was made so far")
-        remove(engine, spec.name, Silent())
+        for one in (engine, *others.values()):  # whose parts lead to each other only when all are made
+            _remove_here(one, spec.name, Silent())
         raise
 
 
-def _make_somewhere(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Lab:
+def _others(engine: Engine, spec: Spec) -> dict[str, Engine]:
+    """Docker context -> engine, of the nodes that name one. Raises BadInput if two of a lab's are the same engine."""
+    others = {context: Engine.connect(context) for context in sorted(spec.contexts)}
+    if len({engine.identity, *(other.identity for other in others.values())}) <= len(others):
+        raise BadInput(
+            f"nodes.*.engine: {' and '.join(others)} and the engine of the rest of the lab ({engine.where}) must all be"
+            f" different engines; leave `engine` out for nodes that run there"
+        )
+    return others
+
+
+def _make_somewhere(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, progress: Progress) -> Lab:
     """On the spec's subnet, or with `auto` on a free one; somebody else may take that at the same moment."""
     if not options.auto_subnet and spec.network.subnet != "auto":
-        return make(engine, spec, found, options, progress)
+        return make(host, others, spec, options, progress)
     for _ in range(SUBNET_TRIES):
         try:
-            free = network.free_subnet(engine, spec.network.pool)
-            return make(engine, spec.on_subnet(free), found, options, progress)
+            free = network.free_subnet(host.engine, spec.network.pool)
+            return make(host, others, spec.on_subnet(free), options, progress)
         except network.SubnetTaken as error:
             taken = error
     raise taken
@@ -126,11 +148,11 @@ def is_bare(lab: Lab) -> bool:
     return lab.client.labels[BARE] == "yes"
 
 
-def _is(lab: Lab, spec: Spec, found: images.Images, options: Options) -> bool:
+def _is(lab: Lab, spec: Spec, digests: dict[str, str], options: Options) -> bool:
     """Whether the lab that is up is the one asked for, and all of it runs."""
     asked = spec.on_subnet(lab.spec.network.pool) if options.auto_subnet or spec.network.subnet == "auto" else spec
     same = lab.spec == asked and lab.client.labels.get(SERVICE, "") == service.digest(spec)
-    return same and lab.images() == found.digests and is_bare(lab) == options.bare and lab.whole
+    return same and lab.images() == digests and is_bare(lab) == options.bare and lab.whole
 
 
 def find(engine: Engine, name: str) -> Lab | None:
@@ -146,11 +168,23 @@ def find(engine: Engine, name: str) -> Lab | None:
         spec = Spec.model_validate(json.loads(about[SPEC]))
     except ValueError:
         return None  # made by another version; up and gc replace it
+    elsewhere = {name: Engine.connect(node.engine) for name, node in spec.nodes.items() if node.engine}
+    found += [container for other in elsewhere.values() for container in create.find_containers(other, name)]
     by_name = {container.host_name: container for container in found}
     if set(by_name) != set(spec.nodes):
         return None
     nodes = {node: by_name[node] for node in spec.nodes}
-    return Lab(engine, spec, about[PLATFORM], about[NETWORK], about[GRANT], nodes, clients[0], gateways[0])
+    return Lab(
+        engine,
+        spec,
+        about[PLATFORM],
+        about[NETWORK],
+        about[GRANT],
+        nodes,
+        clients[0],
+        gateways[0],
+        elsewhere=elsewhere,
+    )
 
 
 def require(engine: Engine, name: str) -> Lab:
@@ -178,11 +212,24 @@ def resume(lab: Lab) -> None:
 def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:
     """Removes everything with the lab's label, and with None with any lab's. Returns what was removed.
 
-    Nothing but labels is needed: no file, no earlier success. What another user made stays.
+    Nothing but labels is needed: no file, no earlier success. The client's lead to what a lab has on other engines.
+    What another user made stays.
     """
+    contexts = _contexts(create.find_containers(engine, name))
+    others = [Engine.connect(context) for context in sorted(contexts)] if name else []
+    return [one for each in (*others, engine) for one in _remove_here(each, name, progress)]
+
+
+def _remove_here(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:
     found = [one for one in leftovers(engine, name) if one.is_ours]
     clear(engine, found, progress)
     return found
+
+
+def _contexts(containers: list[Container]) -> set[str]:
+    """The Docker contexts of the other engines that these containers' labs are on."""
+    told = [json.loads(one.labels[SPEC]) for one in containers if SPEC in one.labels]
+    return {node["engine"] for spec in told for node in spec.get("nodes", {}).values() if node.get("engine")}
 
 
 def clear(engine: Engine, found: list[Leftover], progress: Progress) -> None:
@@ -214,11 +261,14 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
     found = [
         *_in_engine(engine, name),
         *(network.host_links(engine, image, name) if image else ()),
-        *access.folders(name),
+        *access.folders(name, engine.identity),
     ]
     if spare_whole_labs:
-        labs = {one.lab: find(engine, one.lab) for one in found}
-        found = [one for one in found if (lab := labs[one.lab]) is None or not lab.whole]
+        there = create.find_containers(engine, name)
+        guests = {one.labels[LABEL] for one in there if GUEST in one.labels}  # their own engines' gc knows of them
+        found = [one for one in found if one.lab not in guests]
+        whole = {lab: _is_whole(engine, lab) for lab in {one.lab for one in found}}
+        found = [one for one in found if not whole[one.lab]]
     return found
 
 
@@ -230,6 +280,15 @@ def _in_engine(engine: Engine, name: str | None) -> list[Leftover]:
         *network.find_networks(engine, name),
         *create.find_volumes(engine, name),
     ]
+
+
+def _is_whole(engine: Engine, name: str) -> bool:
+    """Whether a lab is up with all its parts running; in doubt it is, where another engine of its is out of reach."""
+    try:
+        lab = find(engine, name)
+    except NotAvailable:
+        return True
+    return lab is not None and lab.whole
 
 
 def helper_image(engine: Engine) -> str:

@@ -1,7 +1,7 @@
 """One command at a time on a lab. The lock is the kernel's, on a file, so it ends with its holder, however that ends.
 
 The file says who holds it, and is gone when nobody does; one that a killed command left behind locks nothing. It works
-between the commands of one user on one machine.
+between the commands of one user on one machine, wherever the lab's engine is.
 """
 
 import fcntl
@@ -16,38 +16,40 @@ from labkit.errors import NotAvailable
 from labkit.progress import Progress
 from labkit.resources import locks_dir
 
-_own: set[str] = set()  # the labs that this process holds
+_own: set[Path] = set()  # of the labs that this process holds
 
 
 @contextmanager
-def held(lab: str, progress: Progress) -> Iterator[None]:
+def held(lab: str, engine: str, progress: Progress) -> Iterator[None]:
     """For as long as the `with` lasts, no other command changes the lab. Waits for one that does, and says who it is.
 
-    To be entered by the main thread, so that Ctrl-C ends the waiting; inside another one for the same lab it does
-    nothing. Raises NotAvailable where the file cannot be made.
+    engine: its identity; a lab of the same name on another engine is another lab. To be entered by the main thread, so
+    that Ctrl-C ends the waiting; inside another one for the same lab it does nothing. Raises NotAvailable where the
+    file cannot be made.
     """
-    if lab in _own:
+    path = _path(lab, engine)
+    if path in _own:
         yield
         return
-    path = _path(lab)
     file = _taken(path, lab, progress)
-    _own.add(lab)
+    _own.add(path)
     try:
         yield
     finally:
-        _own.discard(lab)
+        _own.discard(path)
         path.unlink(missing_ok=True)  # first, so that whoever waits finds out that it has a file that nobody else sees
         os.close(file)
         with suppress(OSError):  # others are there
             path.parent.rmdir()
 
 
-def holder(lab: str) -> str | None:
+def holder(lab: str, engine: str) -> str | None:
     """Who is changing the lab at present, this process not counted; None if nobody is."""
-    if lab in _own:
+    path = _path(lab, engine)
+    if path in _own:
         return None
     try:
-        file = os.open(_path(lab), os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -59,8 +61,8 @@ def holder(lab: str) -> str | None:
     return None
 
 
-def _path(lab: str) -> Path:
-    return locks_dir() / f"{quote(lab, safe='')}.lock"  # a name that was typed, and may be none
+def _path(lab: str, engine: str) -> Path:
+    return locks_dir() / f"{quote(lab, safe='')}@{engine}.lock"  # a name that was typed, and may be none
 
 
 def _taken(path: Path, lab: str, progress: Progress) -> int:

@@ -1,7 +1,11 @@
-"""What `labkit check` sees: each page, on the lab's own network and through the host's ports, and who has the VIP."""
+"""What `labkit check` sees: each page, on the lab's own network and through the host's ports, and who has the VIP.
 
+Where the engine's 127.0.0.1 is not ours, a helper on the engine's host asks there.
+"""
+
+import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import requests
 
@@ -10,12 +14,11 @@ from labkit.language import Text, listed, same
 from labkit.render import mark
 
 TIMEOUT_S = 5
+FETCH = "/usr/lib/labkit/fetch"
 
 _OF_A_NODE = Text("page of {node}", "página de {node}")
 _OF_THE_VIP = Text("page of the VIP", "página de la IP virtual")
-_ELSEWHERE = Text(
-    "the engine is at {where}, and its loopback is not ours", "el motor está en {where}, y su loopback no es el nuestro"
-)
+_ON_ITS_HOST = Text("{url} on the engine's host", "{url} en la máquina del motor")
 _NO_PAGE = Text("{url} shows no node's page ({trouble})", "{url} no muestra la página de ningún nodo ({trouble})")
 _SHOULD = Text("{seen}, and {owners} should answer there", "{seen}, y allí debería responder {owners}")
 
@@ -54,9 +57,8 @@ def _url(lab: Lab, host: str) -> str:
 def _fetched(lab: Lab, addresses: list[str]) -> list[tuple[str, str]]:
     """What the client gets from each address, and how it went. A service of one's own may tell its node in a header."""
     if lab.spec.service.given:
-        return [(page, page.partition("\r\n")[0].strip()) for page in map(lab.page, addresses)]
-    answers = lab.client.ask("/usr/lib/labkit/fetch", *(_url(lab, address) for address in addresses))
-    return [(one["page"], one["error"] or f"status {one['status']}") for one in answers]
+        return [_headed(lab.page(address)) for address in addresses]
+    return _told(lab.client.ask(FETCH, *(_url(lab, address) for address in addresses)))
 
 
 def _one_owner(lab: Lab, owners: list[str]) -> Sight:
@@ -78,20 +80,45 @@ def _through_ports(lab: Lab, serving: list[str], owners: list[str]) -> list[Sigh
     of_node = {ports.first_http: first, ports.second_http: second}
     wanted = {port: [name] for port, name in of_node.items() if name in serving} | {ports.vip_http: owners}
     published = lab.gateway.published()
-    sights = []
-    for inside, expected in wanted.items():
-        url = _url(lab, f"127.0.0.1:{published.get(inside, inside)}")
-        if not lab.engine.is_local:
-            sights.append(Sight(same(url), "unknown", _ELSEWHERE.filled(where=lab.engine.where)))
-            continue
-        try:
-            answer = requests.get(url, timeout=TIMEOUT_S)
-            headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
-            page, trouble = headers + answer.text, f"status {answer.status_code}"
-        except requests.RequestException as error:
-            page, trouble = "", type(error).__name__
-        sights.append(_page(lab, same(url), url, page, trouble, expected))
-    return sights
+    urls = [_url(lab, f"127.0.0.1:{published.get(inside, inside)}") for inside in wanted]
+    local = lab.engine.is_local
+    answers = [_asked_here(url) for url in urls] if local else _asked_there(lab, urls)
+    checks = [same(url) if local else _ON_ITS_HOST.filled(url=url) for url in urls]
+    return [
+        _page(lab, check, url, page, trouble, expected)
+        for check, url, (page, trouble), expected in zip(checks, urls, answers, wanted.values(), strict=True)
+    ]
+
+
+def _asked_here(url: str) -> tuple[str, str]:
+    """(answer, trouble) of an address, asked from here."""
+    try:
+        answer = requests.get(url, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        return "", type(error).__name__
+    headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+    return headers + answer.text, f"status {answer.status_code}"
+
+
+def _asked_there(lab: Lab, urls: list[str]) -> list[tuple[str, str]]:
+    """(answer, trouble) of addresses, asked from the engine's host."""
+
+    def asked(*command: str) -> str:
+        return lab.engine.run_helper(lab.client.image, lab.name, [*command], network_mode="host")
+
+    if lab.spec.service.given:
+        return [_headed(asked("sh", "-c", f'curl -sSi -m {TIMEOUT_S} "$1" 2>&1 || true', "curl", url)) for url in urls]
+    return _told(json.loads(asked(FETCH, *urls)))
+
+
+def _told(fetched: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(page, trouble) of each address that the client's own command asked."""
+    return [(one["page"], one["error"] or f"status {one['status']}") for one in fetched]
+
+
+def _headed(answer: str) -> tuple[str, str]:
+    """(answer, trouble) of what curl gives with headers: the first line has the status, or why there is none."""
+    return answer, answer.partition("\r\n")[0].strip()
 
 
 def _page(lab: Lab, check: Text, url: str, page: str, trouble: str, expected: list[str]) -> Sight:

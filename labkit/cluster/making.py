@@ -2,9 +2,10 @@
 
 import gzip
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from labkit.cluster import access, service
@@ -20,6 +21,7 @@ from labkit.timing import MS, now_ns
 SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE = (
     f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service")
 )
+GUEST = "labkit.guest"  # on what a lab has on other engines than its own: the identity of its own
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
 LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}  # engines do that of their own accord, but not all of them
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
@@ -57,24 +59,39 @@ class Start:
     milestones_ms: dict[str, float] = field(default_factory=dict)
 
 
-def make(engine: Engine, spec: Spec, found: images.Images, options: Options, progress: Progress) -> Lab:
-    """Creates everything; nothing runs yet. Raises NotAvailable naming who has a port or the subnet."""
-    lab_name = spec.name
+@dataclass(frozen=True)
+class Host:
+    """One of a lab's engines, and what its parts are made from there."""
+
+    engine: Engine
+    images: images.Images
+
+
+def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, progress: Progress) -> Lab:
+    """Creates everything; nothing runs yet. Raises NotAvailable naming who has a port or the subnet.
+
+    others: Docker context -> host, of the nodes that name one; all else is made on the first.
+    """
+    engine, found, lab_name = host.engine, host.images, spec.name
     outside = list(spec.ports.model_dump().values())
     if not options.auto_ports:
         create.require_free_ports(engine, outside)
     with ThreadPoolExecutor(2) as pool:
-        granting = pool.submit(grants.most, engine, found.client, lab_name) if spec.privileged else None
+        granting = pool.submit(_grants, [(None, host), *others.items()], spec)
         linking = pool.submit(_parent, engine, spec, found.client, progress)
-        grant = granting.result() if granting else grants.least()
+        granted = granting.result()
         parent = linking.result()
-    if grant.remark:
-        progress.step(grant.remark)
+    grant = granted[None]
+    for remark in dict.fromkeys(one.remark for one in granted.values() if one.remark):
+        progress.step(remark)
     kind = network.BRIDGE if parent is None else network.MACVLAN
 
     net, access_net = network_name(lab_name), helper_name(lab_name, "access")
     network.make_network(engine, lab_name, net, spec.network.pool, parent)
     network.make_access_network(engine, lab_name, access_net)
+    for context, other in others.items():
+        there = next(node.parent for node in spec.nodes.values() if node.engine == context) or parent
+        network.make_network(other.engine, lab_name, net, spec.network.pool, there)
     about = {
         SPEC: spec.model_dump_json(),
         PLATFORM: found.platform.name,
@@ -96,19 +113,20 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         **health,
         **grants.only("client"),
     )
+    hosts = {name: others[node.engine] if node.engine else host for name, node in spec.nodes.items()}
     nodes = {
         name: create.container(
-            engine,
-            found.node,
+            hosts[name].engine,
+            hosts[name].images.node,
             container_name(lab_name, name),
             net,
             str(node.address),
-            engine.labels(lab_name, "node"),
+            {**engine.labels(lab_name, "node"), **({GUEST: engine.identity} if node.engine else {})},
             name,
             sysctls=NO_FORWARDING | LOW_PORTS,
             ulimits=[create.descriptors(DESCRIPTORS)],
-            **create.limits(engine, spec.limits.cpus, spec.limits.memory_mib),
-            **grant.options,
+            **create.limits(hosts[name].engine, spec.limits.cpus, spec.limits.memory_mib),
+            **granted[node.engine].options,
             **health,
         )
         for name, node in spec.nodes.items()
@@ -128,8 +146,16 @@ def make(engine: Engine, spec: Spec, found: images.Images, options: Options, pro
         **grants.only("gateway"),
     )
     create.join(engine, net, gateway, str(spec.network.gateway))
-    lab = Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway)
-    return lab
+    elsewhere = {name: hosts[name].engine for name, node in spec.nodes.items() if node.engine}
+    return Lab(engine, spec, found.platform.name, kind, grant.name, nodes, client, gateway, elsewhere=elsewhere)
+
+
+def _grants(hosts: Sequence[tuple[str | None, Host]], spec: Spec) -> dict[str | None, grants.Grant]:
+    """What the nodes may do, on each engine."""
+    return {
+        context: grants.most(one.engine, one.images.client, spec.name) if spec.privileged else grants.least()
+        for context, one in hosts
+    }
 
 
 def start(lab: Lab, options: Options, progress: Progress) -> Start:
@@ -164,12 +190,10 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
     return came
 
 
-def open_doors(lab: Lab) -> None:
-    """Writes the configuration by which this user reaches the nodes, on the ports that they have now."""
-    inside = lab.gateway.published()
-    ssh_ports = (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh)
-    ssh = {node: inside[port] for node, port in zip(lab.nodes, ssh_ports, strict=True)}
-    access.write_config(lab.name, lab.client, lab.nodes, ssh)
+def open_doors(lab: Lab) -> Path:
+    """Writes the configuration by which this user reaches the nodes, on the ports that they have now; returns it."""
+    ports = dict(zip(lab.nodes, (lab.spec.ports.first_ssh, lab.spec.ports.second_ssh), strict=True))
+    return access.write_config(lab.engine, lab.name, lab.client, lab.gateway, lab.nodes, ports)
 
 
 def await_ready(lab: Lab, options: Options) -> None:

@@ -282,7 +282,8 @@ def up(
         if lab in making:
             lifecycle.remove(engine_of[lab], lab, Silent())
 
-    done = each({place.lab: partial(seat, place) for place in wanted}, order.parallel, progress, abandon)
+    seats = {place.lab: partial(seat, place) for place in wanted}
+    done = each(seats, order.parallel, progress, engine_of.__getitem__, abandon)
     for engine_name in dict.fromkeys(place.engine for place in wanted):
         if (way := handout.way_to(engines[engine_name], order.way)) and way.user:
             came = [(done[place.lab], place.student.student) for place in wanted if place.engine == engine_name]
@@ -320,12 +321,14 @@ def each(
     work_on: Mapping[str, Callable[[], T]],
     parallel: int,
     progress: Progress,
+    engine_of: Callable[[str], Engine],
     abandon: Callable[[str], object] = lambda _: None,
 ) -> dict[str, T | LabkitError]:
     """What each lab's work returned or raised, so many at a time, each with its lab's lock held; one that fails does
     not keep the others from going on.
 
-    abandon: called for labs at work, again and again until they have ended, when the user interrupts.
+    engine_of: where a lab is. abandon: called for labs at work, again and again until they have ended, when the user
+    interrupts.
     """
     left = deque(sorted(work_on.items()))  # two commands that took locks in two orders could wait for each other
     going: dict[Future[T], tuple[str, ExitStack]] = {}
@@ -336,7 +339,8 @@ def each(
                 while left and len(going) < parallel:
                     lab, act = left.popleft()
                     held = ExitStack()
-                    held.enter_context(lock.held(lab, progress))  # here, because only the main thread hears Ctrl-C
+                    # here, because only the main thread hears Ctrl-C
+                    held.enter_context(lock.held(lab, engine_of(lab).identity, progress))
                     going[pool.submit(act)] = lab, held
                 for one in wait(going, return_when=FIRST_COMPLETED).done:
                     lab, held = going.pop(one)
@@ -404,7 +408,7 @@ def down(engines: Mapping[str, Engine], name: str, student: str | None, progress
         with ExitStack() as stack:
             labs = {one.lab for one in leftovers(engine)}
             for lab in sorted(labs):
-                stack.enter_context(lock.held(lab, progress))
+                stack.enter_context(lock.held(lab, engine.identity, progress))
             found = [one for one in leftovers(engine) if one.lab in labs] if labs else []
             if labs:
                 progress.step(f"removing {', '.join(sorted(labs))}")

@@ -12,9 +12,8 @@ from typing import Any
 import docker
 import docker.errors
 import requests
-from docker.context import ContextAPI
-from docker.context.config import get_current_context_name
 
+from labkit.engine import way as ways
 from labkit.errors import LabkitError, NotAvailable
 
 LABEL = "labkit"  # its value is the lab's name
@@ -26,6 +25,7 @@ START_ENGINE = (
     "start it (`systemctl start docker`, or `dockerd &` where there is no systemd); on Debian or Ubuntu, as root,"
     " `make lab` installs and starts one"
 )
+ASK_ELSEWHERE = "is the address right, does an engine run there, and does it listen for you?"
 IDENTITY = ("ID", "Name", "DockerRootDir")
 
 
@@ -91,20 +91,24 @@ def this_user() -> str:
 class Engine:
     """One Docker engine, reached as DOCKER_HOST or the current Docker context says."""
 
-    def __init__(self, client: docker.DockerClient, where: str) -> None:
+    def __init__(self, client: docker.DockerClient, way: ways.Way) -> None:
         self.client = client
-        self.where = where
+        self.way = way
 
     @classmethod
     def connect(cls, context: str | None = None) -> "Engine":
         """context: a Docker context, in place of what is set. Raises NotAvailable where no engine answers or it is too
         old."""
-        where, client = _client(context)
+        way = ways.find(context)
+        where = way.where
         try:
             with translated("asking the engine for its version"):
+                client = docker.DockerClient(base_url=way.address, tls=way.tls, timeout=ANSWER_S)
                 version = client.version()
         except LabkitError as error:
-            raise NotAvailable(f"no Docker engine answers at {where}; {START_ENGINE}\n({error})") from error
+            told = "\n".join(filter(None, (str(error), way.trouble())))
+            hint = START_ENGINE if where.startswith(ways.UNIX) else ASK_ELSEWHERE
+            raise NotAvailable(f"no Docker engine answers at {where}; {hint}\n({told})") from error
         api = tuple(int(part) for part in version["ApiVersion"].split("."))
         if api < OLDEST_API:
             oldest = ".".join(map(str, OLDEST_API))
@@ -112,7 +116,17 @@ class Engine:
                 f"the engine at {where} is {version['Version']} (API {version['ApiVersion']});"
                 f" labkit needs Docker 20.10 (API {oldest}) or later"
             )
-        return cls(client, where)
+        return cls(client, way)
+
+    @property
+    def where(self) -> str:
+        """Its address, as the user gave it."""
+        return self.way.where
+
+    @cached_property
+    def _info(self) -> dict[str, Any]:
+        with translated("asking the engine about its host"):
+            return dict(self.client.info())
 
     @cached_property
     def identity(self) -> str:
@@ -120,14 +134,17 @@ class Engine:
 
         Engines on copies of one machine share the first of the three, two engines on one host the first and second.
         """
-        with translated("asking the engine about its host"):
-            info: dict[str, Any] = self.client.info()
-        return hashlib.sha256("\n".join(info[key] for key in IDENTITY).encode()).hexdigest()[:8]
+        return hashlib.sha256("\n".join(self._info[key] for key in IDENTITY).encode()).hexdigest()[:8]
+
+    @property
+    def machine(self) -> str:
+        """The processor's kind, as `uname -m` says there."""
+        return str(self._info["Architecture"])
 
     @cached_property
     def facts(self) -> Facts:
-        with translated("asking the engine about its host"):
-            info: dict[str, Any] = self.client.info()
+        info = self._info
+        with translated("asking the engine for its version"):
             version = self.client.version()
         return Facts(
             engine=version["Version"],
@@ -170,10 +187,11 @@ class Engine:
             )
         return output
 
-    @property
+    @cached_property
     def is_local(self) -> bool:
-        """Whether the engine's host is this host, so that its 127.0.0.1 is ours."""
-        return self.where.startswith(("unix://", "http+unix://", "npipe://"))
+        """Whether the engine's host is this host, so that its 127.0.0.1 is ours; False in doubt."""
+        rootless = "name=rootless" in (self._info.get("SecurityOptions") or ())  # it brings its ports to the host's own
+        return self.way.shares_loopback or (rootless and self.where.startswith(ways.UNIX))
 
     def labels(self, lab: str, role: str) -> dict[str, str]:
         """The labels that everything of a lab carries."""
@@ -183,21 +201,3 @@ class Engine:
     def filters(lab: str | None) -> dict[str, str | list[str] | bool]:
         """What to filter by to see one lab's things, or with None everybody's."""
         return {"label": LABEL if lab is None else f"{LABEL}={lab}"}
-
-
-def _client(asked: str | None) -> tuple[str, docker.DockerClient]:
-    """The context asked for; else DOCKER_HOST if it is set, else the context that DOCKER_CONTEXT or Docker's own
-    configuration names."""
-    host = os.environ.get("DOCKER_HOST") if asked is None else None
-    where = host or "unix:///var/run/docker.sock"
-    try:
-        if host:
-            return where, docker.from_env(timeout=ANSWER_S)
-        name = asked or os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
-        context = ContextAPI.get_context(name)
-        if context is None:
-            raise NotAvailable(f"there is no Docker context {name!r}; `docker context ls` lists them")
-        where = context.Host or where
-        return where, docker.DockerClient(base_url=where, tls=context.TLSConfig or False, timeout=ANSWER_S)
-    except (docker.errors.DockerException, docker.errors.ContextException, OSError, ValueError) as error:
-        raise NotAvailable(f"no Docker engine answers at {where}; {START_ENGINE}\n({error})") from error

@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+import ssl
 import struct
 import tarfile
 import threading
@@ -270,8 +271,12 @@ class Process:
             raise LabkitError(f"{self._name} is gone: {error}\n{self.errors}") from error
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Ends its input, which ends the process, and waits until its last line was heard."""
-        with suppress(OSError):  # it may have gone already
-            self._socket.shutdown(socket.SHUT_WR)
+        """Ends its input, which ends the process, and waits until its last line was heard.
+
+        Over TLS the input cannot end alone: one that was not told to end is waited for in vain, and cut off.
+        """
+        if not isinstance(self._socket, ssl.SSLSocket):
+            with suppress(OSError):  # it may have gone already
+                self._socket.shutdown(socket.SHUT_WR)
         self._thread.join(timeout_s)
         self._stream.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -145,7 +146,7 @@ def way_to_base(engine: Engine, platform: Platform) -> str:
     refused = _registry_refuses(engine, platform)
     if not refused:
         return f"{platform.base} can be pulled"
-    lacking = _bootstrap_lacks(platform)
+    lacking = _bootstrap_lacks(engine, platform)
     return f"no base image: {lacking}" if lacking else f"the base image can be made with mmdebstrap ({refused})"
 
 
@@ -186,7 +187,7 @@ def _ensure_base(engine: Engine, platform: Platform, progress: Progress, mirror:
         with translated(f"pulling {platform.base}"):
             engine.client.images.pull(repository, tag)
         return platform.base
-    if lacking := _bootstrap_lacks(platform):
+    if lacking := _bootstrap_lacks(engine, platform):
         raise _NoBase(f"{platform.base} cannot be pulled ({refused}), and {lacking}")
     progress.step(f"{platform.base} cannot be pulled ({refused}); making {platform.title} with mmdebstrap instead")
     _bootstrap(engine, platform, imported, progress, mirror)
@@ -207,8 +208,10 @@ def _registry_refuses(engine: Engine, platform: Platform) -> str:
     return ""
 
 
-def _bootstrap_lacks(platform: Platform) -> str:
+def _bootstrap_lacks(engine: Engine, platform: Platform) -> str:
     """What is missing on this host to make the base image from the distribution's archive; empty for nothing."""
+    if engine.machine != os.uname().machine:
+        return f"mmdebstrap would make one for this host's {os.uname().machine}, and the engine's is {engine.machine}"
     if shutil.which("mmdebstrap") is None:
         return f"mmdebstrap is not installed here (`apt-get install mmdebstrap {platform.keyring_package}`)"
     if not Path(platform.keyring).exists():
@@ -219,9 +222,7 @@ def _bootstrap_lacks(platform: Platform) -> str:
 
 
 def _same_place(engine: Engine) -> dict[str, Any]:
-    api = engine.client.api
-    tls = getattr(api, "_tls_config", None) or False
-    return {"base_url": engine.where, "version": api.api_version, "tls": tls}
+    return {"base_url": engine.way.address, "version": engine.client.api.api_version, "tls": engine.way.tls}
 
 
 # The base has no use for what the node's provisioning would throw away again.

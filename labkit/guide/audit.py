@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import labkit
-from labkit.cluster import Lab, lifecycle
+from labkit.cluster import Lab, access, lifecycle
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
 from labkit.guide.album import Album, Drawn, entries
@@ -107,7 +107,9 @@ def _where(lab: Lab) -> Text:
         "for a browser: {first} {second}, the VIP {vip}; for SSH: labkit ssh --name {name} NODE",
         "para un navegador: {first} {second}, la IP virtual {vip}; para SSH: labkit ssh --name {name} NODO",
     )
-    return text.filled(**dict(zip(("first", "second", "vip"), pages, strict=True)), name=lab.name)
+    where = text.filled(**dict(zip(("first", "second", "vip"), pages, strict=True)), name=lab.name)
+    remark = access.remark(lab.engine)
+    return Text("{where} ({remark})", "{where} ({remark})").filled(where=where, remark=remark) if remark else where
 
 
 def document(run: str, audited: Sequence[Audited], language: Language) -> dict[str, Any]:

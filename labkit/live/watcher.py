@@ -70,7 +70,7 @@ class Watcher:
                 raise Said(UNKNOWN.filled(fault=name))
             if self._busy:
                 raise Said(BUSY)
-            if holder := lock.holder(self.lab.name):
+            if holder := lock.holder(self.lab.name, self.lab.engine.identity):
                 raise Said(HELD.filled(holder=holder))
             self._busy = True
         self.view.pressed(name)
@@ -133,7 +133,7 @@ class Watcher:
                 states = {name: node.state() for name, node in self.lab.nodes.items()}
                 if gone := [name for name, state in states.items() if state == "gone"]:
                     raise NotAvailable(f"{' and '.join(gone)} was removed")
-                self.view.looked(states, self.lab.macs(), lock.holder(self.lab.name))
+                self.view.looked(states, self.lab.macs(), lock.holder(self.lab.name, self.lab.engine.identity))
                 if self._busy:
                     self.view.told(None)
                 elif turn % ASK_EVERY == 0:

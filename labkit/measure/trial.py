@@ -27,6 +27,8 @@ class TrialMeasures:
     outage_error_ms            one cadence. Answers are that far apart even when all is well, so the service itself was
                                away for `outage_ms` less one cadence, give or take one
     fault_error_ms             width of the bracket in which the fault really struck
+    clock_error_ms             by how much the stamps of nodes on other hosts may be wrong, and with them detection_ms,
+                               takeover_ms and what else comes from logs. None on one host: there is one clock
     detection_ms               from the fault's `before_ns` to the first line by which a node noticed it
     takeover_ms                from there to the VIP's start on the node that serves afterwards
     phases                     the account of the outage: every phase of PHASES, those not seen without an instant
@@ -59,6 +61,7 @@ class TrialMeasures:
     outage_ms: float | None = None
     outage_start_ms: float | None = None
     fault_error_ms: float | None = None
+    clock_error_ms: float | None = None
     detection_ms: float | None = None
     takeover_ms: float | None = None
     outage_outcomes: dict[str, int] | None = None
@@ -90,6 +93,7 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         outcomes=_counted(requests),
         answered_by=_counted(good, "server"),
         cadence_within_5ms=on_time / _slots(requests) if requests else None,
+        clock_error_ms=max((event["error_ns"] / NS_PER_MS for event in trial.of("clocks")), default=None),
         dual_owner_ms=dual_owner_ms(trial),
     )
     inject, heal = trial.fault("inject"), trial.fault("heal")

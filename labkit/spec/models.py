@@ -81,6 +81,11 @@ class Node(_Model):
     address: Address = Field(
         description="The node's own address. Unset, host 46 for the first node, 47 for the second."
     )
+    engine: str | None = Field(
+        None,
+        description="Docker context of the engine that runs the node. Unset, the one that runs the rest of the lab.",
+    )
+    parent: Interface | None = Field(None, description="Stands in for network.parent on that engine's host.")
 
 
 def _default_nodes() -> dict[str, Node]:
@@ -271,6 +276,11 @@ class Spec(_Model):
             _raise_all("Spec", problems, error)
             raise
         problems.update(spec._service_problems())
+        if spec.contexts and not spec.network.parent:
+            problems["network",] = (
+                "nodes on engines of their own meet on a network that their hosts share. Say in network.parent which"
+                " interface leads there."
+            )
         _raise_all("Spec", problems)
         return spec
 
@@ -287,6 +297,11 @@ class Spec(_Model):
                     f"{first!r} and {second!r} cannot be told apart, one is in the other. Write what follows the name."
                 )
         return problems
+
+    @property
+    def contexts(self) -> set[str]:
+        """The Docker contexts of the engines that the lab needs beside the current one."""
+        return {node.engine for node in self.nodes.values() if node.engine}
 
     @property
     def preferred(self) -> str:

@@ -218,7 +218,7 @@ def leftovers(engine: Engine, name: str) -> list[str]:
     found = [f"container {one.name}" for one in containers if _belongs(name, one.name, one.labels)]
     found += [f"network {one.name}" for one in networks if _belongs(name, one.name, one.attrs["Labels"])]
     found += [f"host link {link}" for link in _host_links(engine, name)]
-    folder = access.folder(name)
+    folder = access.folder(name, engine.identity)
     return found + ([f"folder {folder}"] if folder.exists() else [])
 
 

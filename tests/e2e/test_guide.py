@@ -67,7 +67,7 @@ def bare(engine: Engine) -> Iterator[Lab]:
 
 def ssh(lab: Lab, node: str, command: str) -> str:
     """What a command prints that is typed on a node over SSH; it has to succeed."""
-    config = access.folder(lab.name) / "ssh_config"
+    config = access.folder(lab.name, lab.engine.identity) / "ssh_config"
     done = subprocess.run(
         ["ssh", "-F", str(config), "-o", "BatchMode=yes", node, command],
         check=False,

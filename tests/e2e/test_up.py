@@ -152,7 +152,7 @@ def test_no_command_prints_the_secret(lab: Lab) -> None:
 
 def test_keys_are_for_the_user_alone(lab: Lab) -> None:
     """The folder on this machine belongs to whoever ran labkit, and its private key can be read by nobody else."""
-    place = access.folder(lab.name)
+    place = access.folder(lab.name, lab.engine.identity)
     modes = {path.name: (path.stat().st_mode & 0o777, path.stat().st_uid) for path in (place, *place.iterdir())}
     assert modes[place.name] == (0o700, os.getuid())
     assert modes["id_ed25519"] == (0o600, os.getuid())
@@ -163,7 +163,7 @@ def test_keys_are_for_the_user_alone(lab: Lab) -> None:
 def test_ssh_takes_the_labs_key_and_no_password(lab: Lab, number: int) -> None:
     """The generated ssh_config leads into each node without a question, and without the key the node offers nothing."""
     node = list(lab.nodes)[number]
-    config = ["-F", str(access.folder(lab.name) / "ssh_config"), "-o", "BatchMode=yes"]
+    config = ["-F", str(access.folder(lab.name, lab.engine.identity) / "ssh_config"), "-o", "BatchMode=yes"]
     inside = _ssh(*config, node, "uname -n")
     assert (inside.returncode, inside.stdout.strip()) == (0, node), inside.stderr
     outside = _ssh(*config, "-o", "PubkeyAuthentication=no", node, "true")
@@ -287,7 +287,7 @@ def test_what_is_the_hosts_is_out_of_reach(lab: Lab) -> None:
     """With full privileges, too, root who came by SSH cannot set the host's clock, sees none of its devices, and
     reaches neither its watchdog nor its SysRq."""
     node = lab.spec.preferred
-    config = ("-F", str(access.folder(lab.name) / "ssh_config"), node)
+    config = ("-F", str(access.folder(lab.name, lab.engine.identity) / "ssh_config"), node)
     has = _capabilities(_ssh(*config, "cat /proc/self/status").stdout)
     assert has >= {"NET_ADMIN", "SYS_ADMIN"}
     assert not has & set(grants.OF_THE_HOST)  # else nothing below is tried: it would really set the clock

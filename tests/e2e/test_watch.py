@@ -151,8 +151,8 @@ def _assert_looks(told: list[Any], folder: Path) -> None:
 def test_watching_keeps_nobody_waiting(own: Lab) -> None:
     """Other commands may change the lab meanwhile, and then a button is refused, with who it is."""
     with watched(own) as (_, url):
-        assert lock.holder(own.name) is None
-        with lock.held(own.name, Silent()):
+        assert lock.holder(own.name, own.engine.identity) is None
+        with lock.held(own.name, own.engine.identity, Silent()):
             pressed = requests.post(f"{url}press/{FAULT}", headers={"Origin": url[: url.index("/", 8)]}, timeout=SOON_S)
         assert pressed.status_code == 409
         assert f"process {os.getpid()}" in pressed.json()["why"]

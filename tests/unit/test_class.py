@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from labkit.cluster import lock
 from labkit.course import classroom, handout, roster
 from labkit.course.desk import ID
 from labkit.course.roster import Enrolled
+from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.exercises import Variant, all_exercises, exercise
 from labkit.language import LANGUAGES
@@ -21,6 +24,11 @@ from labkit.spec import Spec
 
 NAME = "net1"
 SPEC = Variant("ana").spec(Spec(), exercise("split-brain").shape)
+
+
+def here(lab: str) -> Engine:
+    """An engine of which only the identity is asked."""
+    return cast(Engine, SimpleNamespace(identity="here"))
 
 
 @pytest.fixture
@@ -233,7 +241,7 @@ def test_one_that_fails_does_not_keep_the_others() -> None:
         "a": lambda: "A",
         "c": lambda: "C",
     }
-    done = classroom.each(work, 2, Silent())
+    done = classroom.each(work, 2, Silent(), here)
     assert list(done) == ["d", "b", "a", "c"]
     assert (done["a"], str(done["b"]), done["c"]) == ("A", "no room", "C")
     assert isinstance(done["d"], LabkitError), "what a student left on a node may confuse labkit, for that one alone"
@@ -252,7 +260,7 @@ def test_no_more_work_at_once_than_was_asked_for() -> None:
         at_work.discard(name)
         together.wait(60)
 
-    classroom.each({name: partial(act, name) for name in "abcdef"}, 2, Silent())
+    classroom.each({name: partial(act, name) for name in "abcdef"}, 2, Silent(), here)
     assert max(most) == 2
     assert len(most) == 6
 
@@ -276,8 +284,8 @@ def test_an_interrupt_ends_all_and_gives_the_locks_back() -> None:
 
     work = {"broken": break_it, "slow": wait_for_it, "waiting": lambda: begun.append("waiting")}
     with pytest.raises(KeyboardInterrupt):
-        classroom.each(work, 2, Silent(), abandon)
+        classroom.each(work, 2, Silent(), here, abandon)
     assert begun == ["slow"]
     assert "slow" in abandoned
-    with lock.held("slow", Silent()), lock.held("broken", Silent()):
+    with lock.held("slow", "here", Silent()), lock.held("broken", "here", Silent()):
         pass

@@ -26,6 +26,7 @@ from labkit.language import LANGUAGES, Language
 from labkit.measure import PHASES, Cost, Phase, Step, Summary, TrialMeasures, result
 from labkit.platforms import discover
 from labkit.spec import Spec, default, load
+from labkit.spec.models import Node
 from tests.pages import DOCS, PAGES, ROOT, Line, blocks, commands, words
 from tests.unit.histories import dual_owner, failover, never_back, no_op, run_event
 
@@ -59,7 +60,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         kind = field.annotation
         if name == "nodes":
-            yield "nodes.NAME.address"
+            yield from keys(Node, "nodes.NAME.")
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from keys(kind, f"{prefix}{name}.")
         else:

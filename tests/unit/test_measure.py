@@ -47,6 +47,13 @@ def test_a_failover_has_all_its_figures() -> None:
     assert trial.cadence_within_5ms == 1.0
 
 
+def test_stamps_of_another_host_are_as_good_as_its_clock_is_known() -> None:
+    """What the comparison of the clocks leaves open is told; on one host there is one clock, and nothing to compare."""
+    assert measured(failover()).clock_error_ms is None
+    compared = {"event": "clocks", "trial": 1, "t_ns": at_ns(0), "node": SLAVE, "monotonic_ns": 7, "wall_ns": 9}
+    assert measured([*failover(), {**compared, "error_ns": 250_000}]).clock_error_ms == 0.25
+
+
 def test_the_phases_of_an_outage_are_always_the_same_and_name_their_sources() -> None:
     """In the order of the way, from log, wire and probe; what was not seen is None, and nothing else is."""
     trial = measured(failover())

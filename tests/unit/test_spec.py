@@ -142,6 +142,10 @@ def test_times_are_kept_as_heartbeat_takes_them(file: Path, written: str, kept: 
             "line 1: network.interface: 'abcdefghijklmnop' is not the name of a",
         ),
         ("network: {parent: a/b}", "line 1: network.parent: 'a/b' is not the name of a Linux network interface."),
+        (
+            "network: {subnet: auto}\nnodes: {alpha: {}, beta: {engine: server}}",
+            "line 1: network: nodes on engines of their own meet on a network that their hosts share.",
+        ),
         ("network: {interface: lo}", "line 1: network.interface: 'lo' is not the name of a Linux network interface."),
         ("timing: {keepalive: 1s}", "line 1: timing.keepalive: '1s' is not a time: Heartbeat knows no unit 's'."),
         ("timing: {keepalive: 1sec}", "line 1: timing.keepalive: '1sec' is not a time: Heartbeat knows no unit 'sec'."),
