@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from labkit.history import Event, Trial
 
 ON_TIME_LEAST = 0.99  # of the requests have to start within 5 ms of their slot
-# Chosen, not measured: with one pair that is probed on a quiet machine with 2 CPUs it is 0.07; a takeover adds.
+# Chosen, not measured: with one pair probed on a quiet machine with 2 CPUs it is 0.07, and a takeover adds to it.
 WAITED_MOST = 0.6
 BUSY_MOST = 0.95  # where the kernel has no PSI
 STOLEN_MOST = 0.05
