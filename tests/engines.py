@@ -103,6 +103,13 @@ class SecondEngine:
         )
         shutil.copy(cert, ca)
 
+    def end(self) -> None:
+        """Stops it for good. On a busy machine it would not wait long enough for its containers."""
+        with self.client() as client:
+            for one in client.containers.list(all=True, ignore_removed=True):
+                one.remove(force=True)
+        self.stop()
+
     @contextmanager
     def client(self) -> Iterator[docker.DockerClient]:
         """A connection, closed afterwards."""
@@ -148,7 +155,7 @@ def second_engine(folder: Path, source: Engine) -> Iterator[SecondEngine]:
             _copy_images(source, engine)
             yield engine
         finally:
-            engine.stop()
+            engine.end()
     finally:
         subprocess.run(["ip", "netns", "delete", engine.netns], check=True)
         for mount in reversed(_mounts(folder)):

@@ -8,9 +8,11 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGKILL
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -72,12 +74,10 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def ground(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    folder = tmp_path_factory.mktemp("chaos")
-    disk = folder / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)
-    try:
+def ground(engine: Engine) -> Iterator[Ground]:
+    # not in pytest's own folder, which other sessions clear up, and move away with all that is mounted there
+    with TemporaryDirectory(prefix="labkit-chaos-") as temporary, _tmpfs(Path(temporary, "disk")) as disk:
+        folder = disk.parent
         with second_engine(folder / "engine", engine) as second, pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_DATA_HOME", str(disk / "data"))
             env = {"DOCKER_HOST": second.url, "XDG_STATE_HOME": str(folder / "state")}
@@ -87,9 +87,20 @@ def ground(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             yield one
             one.must("gc", "--all")
             told = [f"{count} x {command}, {harm}" for (command, harm), count in sorted(one.struck.items())]
-            print(f"\nseed {SEED}: {one.struck.total()} points struck; up takes {one.up_s:.1f} s", *told, sep="\n")
+            print(
+                f"\nseed {SEED}: {sum(one.struck.values())} points struck; up takes {one.up_s:.1f} s", *told, sep="\n"
+            )
+
+
+@contextmanager
+def _tmpfs(place: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
+    try:
+        yield place
     finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)  # an interrupted test may leave a labkit there
+        subprocess.run(["umount", "--lazy", place], check=True)  # an interrupted test may leave a labkit there
 
 
 def test_a_few_points_have_every_harm() -> None:
