@@ -65,13 +65,13 @@ class Pairs:
         watch: told the events of all pairs, from several threads. Raises what the first pair that failed raised, when
         all have ended, and leaves no pair then; what was measured is kept.
         """
-        pairs = min(len(self.names), scenario.trials)
+        pairs = min(len(self.names), len(scenario.numbers))
         subnets = itertools.islice(network.free_subnets(self._engine, spec.network.pool), pairs)
         specs = [
             spec.with_options(name=name).on_subnet(subnet) for name, subnet in zip(self.names, subnets, strict=False)
         ]
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
-        shares = [replace(scenario, pair=number, pairs=pairs) for number in range(1, pairs + 1)]
+        shares = replace(scenario, pairs=max(pairs, scenario.pairs)).dealt(pairs)
         try:
             labs = self._together(self._up, specs)  # all before the first trial, which starting others would disturb
             self._together(partial(runner.run, watch=watch, disposable=True), labs, shares, parts)
@@ -80,7 +80,7 @@ class Pairs:
             raise
         finally:
             if pairs > 1:
-                merge(folder, parts, scenario.trials)
+                merge(folder, parts, len(scenario.numbers))
 
     def _up(self, spec: Spec) -> Lab:
         return lifecycle.up(self._engine, spec, self._options, _Passing(self._progress, spec.name)).lab
@@ -99,11 +99,12 @@ class Pairs:
         return [one.result() for one in running]
 
 
-def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
+def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: Any) -> None:
     """One history out of those of several pairs, as if one pair had run all trials.
 
-    All pairs share the engine's clock. A pair's MAC addresses are its own, so the first pair's stand for them. Each
-    pair's history, capture and logs stay in its part.
+    All pairs of an engine share its clock; those of other hosts need not, because nothing is measured across trials. A
+    pair's MAC addresses are its own, so the first pair's stand for them. Each pair's history, capture and logs stay in
+    its part. facts: what else the header is to say.
     """
     begun = {part: events for part in parts if part.history.is_file() and (events := _events(part))}
     if not begun:
@@ -113,7 +114,7 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
     for name, text in first.rendered().items():
         folder.write(f"rendered/{name}", text)
     with History.create(folder.history) as merged:
-        merged.append({**head, "trials": trials})
+        merged.append({**head, "trials": trials, **facts})
         told = [event for events in begun.values() for event in _as_first(events, head["macs"])]
         for trial in history.trials(told):
             for event in trial.events:

@@ -6,6 +6,7 @@ from typing import Any
 
 from labkit.history import Event, header
 from labkit.measure.false_failovers import false_failovers
+from labkit.measure.hosts import hosts
 from labkit.measure.statistics import summarize
 from labkit.measure.trial import TrialMeasures, measure, timing_ms
 
@@ -32,6 +33,7 @@ def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
         "summary": {name: asdict(summarize(_values(trials, name))) for name in SUMMED_UP},
         "predicted": head.get("predicted") or {"outage_ms": None},
         "false_failovers": false_failovers(events) if head.get("both_alive") else None,
+        "hosts": [asdict(host) for host in hosts(head, trials)],
         "checks": [],
     }
     rounded: dict[str, Any] = _rounded(answer)

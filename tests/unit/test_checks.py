@@ -15,6 +15,7 @@ NAMES = [
     "config-identical",
     "expected-move",
     "failback-as-configured",
+    "hosts-agree",
     "no-false-failover",
     "right-server",
     "service-back",
@@ -22,6 +23,7 @@ NAMES = [
     "within-predicted-band",
 ]
 NOT_JUDGED = dict.fromkeys(NAMES, "unknown") | {"config-identical": "pass"}  # which the header alone decides
+del NOT_JUDGED["hosts-agree"]  # of a run that one host made there is nothing to say
 
 
 def verdicts(events: Sequence[Event]) -> dict[str, str]:

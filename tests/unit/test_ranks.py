@@ -42,7 +42,7 @@ RANKS: dict[str, float] = {
 }
 
 # Libraries that one part alone may import, so that the rest works, and starts fast, without them.
-SOLE_IMPORTERS = {"docker": "engine", "matplotlib": "plot", "typer": "cli", "scapy": "wire"}
+SOLE_IMPORTERS = {"docker": "engine", "matplotlib": "plot", "typer": "cli", "scapy": "wire", "distributed": "campaign"}
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 
