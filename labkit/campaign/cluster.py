@@ -79,7 +79,7 @@ class Cluster:
         try:
             for cell in [cell for cell in left if not outstanding[cell.key]]:
                 self._finish(sweep, cell, places[cell.key], None)
-            for future in as_completed([*self._futures]):
+            for future in as_completed([*self._futures], loop=self._client.loop):
                 cell, batch = self._futures.pop(future)
                 came = self._came_back(future)
                 if isinstance(came, Outcome):

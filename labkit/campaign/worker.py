@@ -78,7 +78,7 @@ class Keeper(WorkerPlugin):
         except LabkitError as error:
             if self._closing:
                 raise Reschedule from None
-            self._progress.step(f"failed: {error}")
+            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {error}")
             raise NotAvailable(f"{self._worker}: {error}") from None
 
     def stop(self, session: str) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
 
 HERE = Path(__file__).parent
-LAST = ("test_campaigns.py", "test_catalogue.py")
+LAST = ("test_cluster.py", "test_campaigns.py", "test_catalogue.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

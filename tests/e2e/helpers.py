@@ -69,11 +69,11 @@ class Recorder:
 class Running:
     """A labkit in the background, its output read line by line, stderr among it."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
             _command(*arguments),
-            env=_environment({}),
+            env=_environment(env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

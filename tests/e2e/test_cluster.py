@@ -1,0 +1,101 @@
+"""A sweep on two workers, each with a Docker engine of its own, one of which is killed while it is at work."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import jsonschema
+import pytest
+
+from labkit import history
+from labkit.campaign.shares import SHARES
+from labkit.campaign.sweep import SWEEP
+from labkit.engine import Engine
+from labkit.store import RunFolder
+from labkit.timing import wait_until
+from tests import engines
+from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
+
+pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+pytestmark = pytest.mark.skipif(not engines.can_run(), reason="a second engine takes root, and dockerd, ip and nsenter")
+
+STAYS, DIES = named("w1"), named("w2")
+GRID = ("--keepalive", "200ms", "--deadtime", "1", "--fault", "none", "--trials", "4", "--seed", "7", "--batch", "1")
+STARTS_S = 60.0
+BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[str]:
+    """A scheduler of Dask's as a user starts it; gives its address."""
+    file = folder / "scheduler.json"
+    here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    with (folder / "scheduler.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "dask", "scheduler", *here], stdout=log, stderr=log)
+    try:
+
+        def address() -> str | None:
+            with suppress(OSError, ValueError):
+                return str(json.loads(file.read_text())["address"])
+            return None
+
+        tail = (folder / "scheduler.log").read_text
+        yield str(wait_until(address, bool, STARTS_S, "the scheduler has written its address", tail))
+    finally:
+        process.terminate()
+        process.wait(STARTS_S)
+
+
+def worker(address: str, name: str, engine: str) -> Running:
+    return Running("worker", address, "--name", name, env={"DOCKER_HOST": engine})
+
+
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_killed_loses_no_trial(engine: Engine, tmp_path: Path, working_folder: Path) -> None:
+    """Its trials run again on the other one, so that each is there once. What it left on its engine it removes when it
+    starts again; a worker that is asked to end leaves nothing."""
+    lab = f"{DIES}-1-p1"
+    with (
+        engines.second_engine(tmp_path / "engine", engine) as second,
+        second.client() as client,
+        scheduler(tmp_path) as address,
+        swept(engine, f"{STAYS}-1-p1"),
+        swept(Engine(client, second.url), lab),
+    ):
+        other = Engine(client, second.url)
+        workers = [worker(address, STAYS, engine.where), worker(address, DIES, second.url)]
+        for one in workers:
+            one.await_line("works for")
+        sweep = Running("sweep", "--scheduler", address, *GRID)
+        for one in workers:
+            one.await_line(": 200ms-1-none, trials", BATCH_S)
+        workers[1].await_line("starting master-cluster", BATCH_S)
+        workers[1].send(SIGKILL)
+        workers[1].finish()
+        done = sweep.finish(BATCH_S)
+        assert done.exit_code in (0, 1, 2), done.stdout  # by this machine's speed, too
+        assert "Traceback" not in done.stdout
+
+        (folder,) = (working_folder / "runs").iterdir()
+        document = json.loads((folder / SWEEP).read_text())
+        jsonschema.validate(document, json.loads((ROOT / "docs" / "sweep.schema.json").read_text()))
+        (cell,) = document["cells"]
+        assert cell["error"] is None
+        run = RunFolder.open(working_folder / cell["run"])
+        assert [trial.number for trial in history.trials(history.read(run.history))] == [1, 2, 3, 4]
+        shares = [history.read(path) for path in sorted((folder / SHARES).glob("*/*/history.jsonl"))]
+        assert sorted(trial.number for events in shares for trial in history.trials(events)) == [1, 2, 3, 4]
+        assert {history.header(events)["worker"] for events in shares} == {STAYS}
+
+        assert leftovers(other, lab)
+        again = worker(address, DIES, second.url)
+        again.await_line("works for")
+        assert leftovers(other, lab) == []
+        for one in (workers[0], again):
+            one.send(SIGTERM)
+        assert [one.finish().exit_code for one in (workers[0], again)] == [0, 0]
+        assert leftovers(engine, f"{STAYS}-1-p1") == []
