@@ -4,7 +4,7 @@
 .NOTPARALLEL:
 .PHONY: help lab test unit lint types docker-test e2e exercises bench fuzz compare-heartbeat audit sbom images wheel docs lock \
 	clean distclean venv engine compose
-.PHONY: catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
+.PHONY: benchmark-cluster catalogue regression baseline kept-images ci-matrix ci-key ci-summary action
 
 BIN := .venv/bin
 SWEEP = $(lastword $(sort $(wildcard runs/*-sweep-*)))
@@ -50,6 +50,10 @@ exercises: engine ## prove that every exercise fails unsolved and passes solved,
 
 bench: engine ## measure the figures that the project holds itself to
 	$(BIN)/python scripts/bench.py
+
+benchmark-cluster: engine ## node-kill, N trials (100), by one worker and by two with an engine each; what a scheduler bears
+	$(BIN)/python -m scripts.bench_cluster scheduler
+	$(BIN)/python -m scripts.bench_cluster workers $(or $(N),100)
 
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]

@@ -1,10 +1,6 @@
 """A sweep on two workers, each with a Docker engine of its own, one of which is killed while it is at work."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -16,38 +12,16 @@ from labkit.campaign.shares import SHARES
 from labkit.campaign.sweep import SWEEP
 from labkit.engine import Engine
 from labkit.store import RunFolder
-from labkit.timing import wait_until
 from tests import engines
 from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
+from tests.workers import scheduler
 
 pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 pytestmark = pytest.mark.skipif(not engines.can_run(), reason="a second engine takes root, and dockerd, ip and nsenter")
 
 STAYS, DIES = named("w1"), named("w2")
-GRID = ("--keepalive", "200ms", "--deadtime", "1", "--fault", "none", "--trials", "4", "--seed", "7", "--batch", "1")
-STARTS_S = 60.0
+GRID = ("--keepalive", "1", "--deadtime", "5", "--fault", "none", "--trials", "4", "--seed", "7", "--batch", "1")
 BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
-
-
-@contextmanager
-def scheduler(folder: Path) -> Iterator[str]:
-    """A scheduler of Dask's as a user starts it; gives its address."""
-    file = folder / "scheduler.json"
-    here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    with (folder / "scheduler.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "dask", "scheduler", *here], stdout=log, stderr=log)
-    try:
-
-        def address() -> str | None:
-            with suppress(OSError, ValueError):
-                return str(json.loads(file.read_text())["address"])
-            return None
-
-        tail = (folder / "scheduler.log").read_text
-        yield str(wait_until(address, bool, STARTS_S, "the scheduler has written its address", tail))
-    finally:
-        process.terminate()
-        process.wait(STARTS_S)
 
 
 def worker(address: str, name: str, engine: str) -> Running:
@@ -72,7 +46,7 @@ def test_a_worker_that_is_killed_loses_no_trial(engine: Engine, tmp_path: Path, 
             one.await_line("works for")
         sweep = Running("sweep", "--scheduler", address, *GRID)
         for one in workers:
-            one.await_line(": 200ms-1-none, trials", BATCH_S)
+            one.await_line(": 1-5-none, trials", BATCH_S)
         workers[1].await_line("starting master-cluster", BATCH_S)
         workers[1].send(SIGKILL)
         workers[1].finish()
