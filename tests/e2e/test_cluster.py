@@ -29,14 +29,17 @@ def worker(address: str, name: str, engine: str) -> Running:
 
 
 @pytest.mark.timeout(900)
-def test_a_worker_that_is_killed_loses_no_trial(engine: Engine, tmp_path: Path, working_folder: Path) -> None:
+def test_a_worker_that_is_killed_loses_no_trial(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory, working_folder: Path
+) -> None:
     """Its trials run again on the other one, so that each is there once. What it left on its engine it removes when it
     starts again; a worker that is asked to end leaves nothing."""
     lab = f"{DIES}-1-p1"
+    folder = tmp_path_factory.mktemp("two")  # short: a socket's path has no room for a test's name
     with (
-        engines.second_engine(tmp_path / "engine", engine) as second,
+        engines.second_engine(folder / "engine", engine) as second,
         second.client() as client,
-        scheduler(tmp_path) as address,
+        scheduler(folder) as address,
         swept(engine, f"{STAYS}-1-p1"),
         swept(Engine(client, second.url), lab),
     ):
@@ -54,14 +57,14 @@ def test_a_worker_that_is_killed_loses_no_trial(engine: Engine, tmp_path: Path, 
         assert done.exit_code in (0, 1, 2), done.stdout  # by this machine's speed, too
         assert "Traceback" not in done.stdout
 
-        (folder,) = (working_folder / "runs").iterdir()
-        document = json.loads((folder / SWEEP).read_text())
+        (runs,) = (working_folder / "runs").iterdir()
+        document = json.loads((runs / SWEEP).read_text())
         jsonschema.validate(document, json.loads((ROOT / "docs" / "sweep.schema.json").read_text()))
         (cell,) = document["cells"]
         assert cell["error"] is None
         run = RunFolder.open(working_folder / cell["run"])
         assert [trial.number for trial in history.trials(history.read(run.history))] == [1, 2, 3, 4]
-        shares = [history.read(path) for path in sorted((folder / SHARES).glob("*/*/history.jsonl"))]
+        shares = [history.read(path) for path in sorted((runs / SHARES).glob("*/*/history.jsonl"))]
         assert sorted(trial.number for events in shares for trial in history.trials(events)) == [1, 2, 3, 4]
         assert {history.header(events)["worker"] for events in shares} == {STAYS}
 
