@@ -58,6 +58,10 @@ benchmark-pairs: engine ## do several pairs measure what one does: PAIRS ("1 10 
 benchmark-class: engine ## measure memory and CPU a student of a class, with N students (3)
 	$(BIN)/python scripts/bench_class.py $(or $(N),3)
 
+benchmark-cluster: engine ## node-kill, N trials (100), by one worker and by two with an engine each; what a scheduler bears
+	$(BIN)/python -m scripts.bench_cluster scheduler
+	$(BIN)/python -m scripts.bench_cluster workers $(or $(N),100)
+
 catalogue: engine ## measure every fault, TRIALS of each, as a sweep under runs/; minutes a fault
 	$(BIN)/labkit sweep --keepalive 200ms --deadtime 1 --fault all --trials $(or $(TRIALS),5) || [ $$? -le 2 ]
 

@@ -4,9 +4,9 @@ Judges nothing. Heals in `finally`, so that a lab which is kept is whole whateve
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from typing import Literal, Protocol
@@ -55,20 +55,26 @@ class Alone:
 class Scenario:
     """What to run. seed: draws each fault's instant relative to the heartbeat, so that trials sample the whole band.
 
-    pair, pairs: where several labs share the trials, which of them this one is, from 1, and how many there are.
+    share: the numbers of the trials that are to be run, all if None. pairs: how many labs are at work on the engine.
+    worker: what the machine is called where several share the trials.
     """
 
     fault: Fault
     trials: int = 1
     seed: int = 0
-    pair: int = 1
+    share: Sequence[int] | None = None
     pairs: int = 1
+    worker: str | None = None
     settings: Settings = field(default_factory=Settings)
 
     @property
-    def numbers(self) -> range:
-        """The trials that this lab runs. They are dealt out like cards."""
-        return range(self.pair, self.trials + 1, self.pairs)
+    def numbers(self) -> Sequence[int]:
+        """The trials that are to be run, from 1."""
+        return range(1, self.trials + 1) if self.share is None else self.share
+
+    def dealt(self, hands: int) -> list["Scenario"]:
+        """The trials dealt out like cards."""
+        return [replace(self, share=self.numbers[first::hands]) for first in range(hands)]
 
     def random(self, number: int) -> random.Random:
         """What a trial draws from: the same whichever lab runs it, and whatever trials came before."""
@@ -288,6 +294,7 @@ def _header(lab: Lab, scenario: Scenario) -> Event:
         "trials": len(scenario.numbers),
         "seed": scenario.seed,
         "pairs": scenario.pairs,
+        "worker": scenario.worker,
         **asdict(scenario.settings),
         "macs": {node: mac for mac, node in lab.macs().items()},
         "config": _digests(lab),

@@ -32,8 +32,7 @@ class RunFolder:
     def create(cls, root: Path, what: str) -> "RunFolder":
         """A new folder under root, named by the time and what is run. Raises NotAvailable if it cannot be written."""
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        plain = re.sub(r"[^\w.-]", "-", what)  # a fault's parameters have characters that archives refuse
-        path = root / f"{stamp}-{plain}-{secrets.token_hex(2)}"
+        path = root / f"{stamp}-{plain(what)}-{secrets.token_hex(2)}"
         try:
             path.mkdir(parents=True)
         except OSError as error:
@@ -87,6 +86,11 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             return None
         return document if isinstance(document, dict) else None
+
+
+def plain(what: str) -> str:
+    """What a folder may be called: a fault's parameters have characters that archives refuse."""
+    return re.sub(r"[^\w.-]", "-", what)
 
 
 @contextmanager

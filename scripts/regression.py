@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from labkit.campaign.compare import finding
 from labkit.campaign.sweep import SWEEP
 from labkit.errors import BadInput
 from labkit.history import header, read
@@ -83,8 +82,8 @@ def table(baseline: Cells, now: Cells) -> str:
 
 
 def _unremarkable(shift: Difference) -> str:
-    found = finding(shift)
-    return f"slower, by less than {duration(TOLERANCE_MS)} for all that is known" if found == "slower" else found
+    slower = shift.finding == "slower"
+    return f"slower, by less than {duration(TOLERANCE_MS)} for all that is known" if slower else shift.finding
 
 
 def _result(run: Path) -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """Whether one run is slower than another. Pure, from their results and headers."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from labkit.errors import BadInput
 from labkit.history import Event
-from labkit.measure import Difference, difference
+from labkit.measure import difference
 
 Result = Mapping[str, Any]
-Finding = Literal["slower", "faster", "no different", "unknown"]
 
 SAME = ("fault", "profile")  # what must be the same for a comparison to mean anything
-NOTED = ("platform", "network")
-FACTS = ("packages", "images", "host", "grant", "cadence_ms", "limit_ms", "labkit", "pairs")
+FACTS = ("platform", "network", "packages", "images", "host", "grant", "cadence_ms", "limit_ms", "labkit", "pairs")
 
 
 def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = False) -> dict[str, Any]:
@@ -24,9 +22,7 @@ def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = Fal
     unlike = [_unlike(name, one[name], other[name]) for name in SAME if one[name] != other[name]]
     if unlike and not anyway:
         raise BadInput(f"the runs do not answer the same question: {'; '.join(unlike)}; use --anyway if that is meant")
-    warnings = unlike + [_unlike(name, one[name], other[name]) for name in NOTED if one[name] != other[name]]
-    for name in FACTS:
-        warnings += _facts(name, one_head.get(name), other_head.get(name))
+    warnings = unlike + unlike_facts(one_head, other_head)
     for side, result in (("A", one), ("B", other)):
         if result["flagged"]:
             told = f"{len(result['flagged'])} of {len(result['trials'])} trials"
@@ -35,19 +31,16 @@ def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = Fal
     return {
         "a": _side(one),
         "b": _side(other),
-        "b_is": finding(shift),
+        "b_is": shift.finding,
         "difference_ms": {"median": _rounded(shift.median), "ci95": shift.ci95 and [*map(_rounded, shift.ci95)]},
         "probability_b_slower": _rounded(shift.probability),
         "warnings": warnings,
     }
 
 
-def finding(shift: Difference) -> Finding:
-    """What an interval says: it is on one side of 0, or on both; unknown where so few trials have no interval."""
-    if shift.ci95 is None:
-        return "unknown"
-    low, high = shift.ci95
-    return "slower" if low > 0 else "faster" if high < 0 else "no different"
+def unlike_facts(one: Event, other: Event) -> list[str]:
+    """What differs between two runs by their headers, and may be the reason for a difference of their figures."""
+    return [text for name in FACTS for text in _facts(name, one.get(name), other.get(name))]
 
 
 def _side(result: Result) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """What a sweep is to measure: every timing with every fault, less what Heartbeat refuses. Pure."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from labkit import faults
 from labkit.errors import BadInput
 from labkit.heartbeat.times import parse_time, show_ms
+from labkit.runner import Scenario
 from labkit.spec import Spec
+from labkit.store import plain
 
 Key = tuple[float, float, str]
 """What tells cells apart: keepalive and deadtime in ms, and the fault."""
@@ -29,6 +31,11 @@ class Cell:
     def timing(self) -> dict[str, float]:
         return timing_of(self.spec)
 
+    @property
+    def slug(self) -> str:
+        """What its folders are called after."""
+        return plain(f"{self.spec.timing.keepalive}-{self.spec.timing.deadtime}-{self.fault}")
+
     def __str__(self) -> str:
         return f"{self.fault} at {show_ms(self.key[0])} / {show_ms(self.key[1])}"
 
@@ -46,7 +53,10 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that makes a sweep what it is, as its folder keeps it. spec: the lab's, whose timing the grid replaces."""
+    """All that makes a sweep what it is, as its folder keeps it. spec: the lab's, whose timing the grid replaces.
+
+    shard: `i/N`, where the sweep is one of N that share the trials of each cell.
+    """
 
     spec: Spec
     keepalive: tuple[str, ...]
@@ -55,6 +65,29 @@ class Parameters:
     trials: int
     seed: int
     parallel: int
+    shard: str | None = None
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The trials of each cell that this sweep measures: all, or its hand of those dealt to the shards. Raises
+        BadInput for what is no shard, and for more shards than trials."""
+        every = range(1, self.trials + 1)
+        if self.shard is None:
+            return every
+        place, of = parse_shard(self.shard)
+        if of > self.trials:
+            raise BadInput(f"--shard: {self.trials} trials a cell are too few for {of} shards; take at most that many")
+        return every[place - 1 :: of]
+
+    def scenario(self, cell: Cell) -> Scenario:
+        """What is to be run for a cell."""
+        return Scenario(
+            faults.fault(cell.fault),
+            self.trials,
+            self.seed,
+            share=self.numbers,
+            worker=None if self.shard is None else f"shard {self.shard}",
+        )
 
     def document(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -66,6 +99,14 @@ class Parameters:
         """Raises ValueError, KeyError or TypeError if they are none, or of another version."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         return cls(**{**values, "spec": Spec.model_validate(document["spec"])})
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Which shard, from 1, and of how many: `2/3`. Raises BadInput."""
+    found = re.fullmatch(r"([1-9]\d{0,4})/([1-9]\d{0,4})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise BadInput(f"--shard: {text!r} is no shard; write 2/3 for the second of three")
+    return int(found[1]), int(found[2])
 
 
 def listed(option: str, text: str) -> tuple[str, ...]:
@@ -86,6 +127,7 @@ def plan(parameters: Parameters) -> tuple[list[Cell], list[Skipped]]:
     more privileges.
     """
     faults.require(parameters.spec, *map(faults.fault, parameters.faults))
+    _ = parameters.numbers  # tells what is wrong with them before anything is made
     cells, skipped = [], []
     for keepalive, deadtime in _timings(parameters):
         try:

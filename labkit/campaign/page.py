@@ -16,12 +16,17 @@ Document = Mapping[str, Any]
 
 def render(document: Document) -> str:
     """The page of a sweep. document: as `labkit sweep --json` answers; it may be incomplete."""
-    cells = [{**cell, "report": _report(cell)} for cell in document["cells"]]
+    cells = [{"hosts": [], **cell, "report": _report(cell), "apart": hosts_apart(cell)} for cell in document["cells"]]
     return (
         environment()
         .get_template("sweep.html")
         .render(sweep=document, cells=cells, headline=headline(document), maps=_maps(cells))
     )
+
+
+def hosts_apart(cell: Document) -> bool:
+    """Whether one of the hosts that share a cell is slower or faster than the others."""
+    return any(host["finding"] in ("slower", "faster") for host in cell.get("hosts", ()))
 
 
 def headline(document: Document) -> str:

@@ -68,11 +68,11 @@ class Pairs:
         watch: told the events of all pairs, from several threads. Raises what the first pair that failed raised, when
         all have ended, and leaves no pair then; what was measured is kept.
         """
-        pairs = min(len(self.names), scenario.trials)
+        pairs = min(len(self.names), len(scenario.numbers))
         specs = on_own_subnets(self._engine, spec, self.names[:pairs])
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
         turns = Turns(self._engine.facts.cpus) if pairs > 1 else Alone()
-        shares = [replace(scenario, pair=number, pairs=pairs) for number in range(1, pairs + 1)]
+        shares = replace(scenario, pairs=max(pairs, scenario.pairs)).dealt(pairs)
         try:
             # all before the first trial, which starting others would disturb
             labs = together(self.remove, self._up, specs, at_once=starting_at_once(self._engine))
@@ -82,7 +82,7 @@ class Pairs:
             raise
         finally:
             if pairs > 1:
-                merge(folder, parts, scenario.trials)
+                merge(folder, parts, len(scenario.numbers))
 
     def up(self, spec: Spec) -> Lab:
         """The first pair alone, with these settings."""
@@ -134,11 +134,12 @@ def admitted(engine: Engine, spec: Spec, trials: int, progress: Progress, mirror
     return decision.pairs
 
 
-def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
+def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: Any) -> None:
     """One history out of those of several pairs, as if one pair had run all trials.
 
-    All pairs share the engine's clock. A pair's MAC addresses are its own, so the first pair's stand for them. Each
-    pair's history, capture and logs stay in its part.
+    All pairs of an engine share its clock; those of other hosts need not, because nothing is measured across trials. A
+    pair's MAC addresses are its own, so the first pair's stand for them. Each pair's history, capture and logs stay in
+    its part. facts: what else the header is to say.
     """
     begun = {part: events for part in parts if part.history.is_file() and (events := _events(part))}
     if not begun:
@@ -150,7 +151,7 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int) -> None:
     unfinished = folder.path / f".{HISTORY}.part"  # a killed merging can be begun anew
     unfinished.unlink(missing_ok=True)
     with History.create(unfinished) as merged:
-        merged.append({**head, "trials": trials})
+        merged.append({**head, "trials": trials, **facts})
         told = [event for events in begun.values() for event in _as_first(events, head["macs"])]
         for trial in history.trials(told):
             for event in trial.events:

@@ -5,13 +5,13 @@ sweep.json is written anew after each cell: an interrupted sweep keeps what is d
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labkit import faults
 from labkit.campaign import grid, page
 from labkit.campaign.grid import Cell, Key, Parameters, Skipped
 from labkit.campaign.pairs import Pairs
@@ -21,7 +21,6 @@ from labkit.judging import judge
 from labkit.plot import duration
 from labkit.progress import Progress
 from labkit.report import verdict
-from labkit.runner import Scenario
 from labkit.spec import Spec
 from labkit.store import RunFolder, as_written
 from labkit.timing import SECOND, now_ns
@@ -83,38 +82,43 @@ class Sweep:
         """Measures the cells that are missing. One that cannot be run is recorded with its error, and the next begins
         with labs of its own."""
         left = grid.missing(self.cells, self.done)
-        clock = _Clock(len(left) * self.parameters.trials, self.parameters.trials)
-        self._keep()
+        trials = len(self.parameters.numbers)
+        clock = Clock(len(left) * trials, trials)
+        self.keep()
         try:
             for cell in left:
                 title = f"cell {len(self.done) + 1} of {len(self.cells)}, {cell}"
                 progress.step(f"{title}{clock.left()}")
-                self.done[cell.key] = one = self._measure(cell, pairs, progress, clock, title)
-                self._keep()
+                one = self.measure(cell, partial(self._trials, cell, pairs, progress, clock, title))
                 progress.step(f"  {told(one)}")
         finally:
-            self.folder.write(PAGE, page.render(self.document()))
+            self.tell()
 
-    def _measure(self, cell: Cell, pairs: Pairs, progress: Progress, clock: "_Clock", title: str) -> dict[str, Any]:
-        what = f"{cell.spec.timing.keepalive}-{cell.spec.timing.deadtime}-{cell.fault}"
-        folder = RunFolder.create(self.folder.path, what)
-        parameters = self.parameters
-
+    def _trials(
+        self, cell: Cell, pairs: Pairs, progress: Progress, clock: "Clock", title: str, folder: RunFolder
+    ) -> None:
         def watch(event: Event) -> None:
             if event["event"] == "trial-end":
                 clock.done += 1
-                progress.detail(f"{title}: trial {event['trial']} of {parameters.trials} is done{clock.left()}")
+                progress.detail(f"{title}: trial {event['trial']} of {self.parameters.trials} is done{clock.left()}")
 
-        scenario = Scenario(faults.fault(cell.fault), parameters.trials, parameters.seed)
+        pairs.run(cell.spec, self.parameters.scenario(cell), folder, watch)
+
+    def measure(self, cell: Cell, fill: Callable[[RunFolder], None]) -> dict[str, Any]:
+        """Has a new run folder of a cell filled, judges it, and keeps the cell, which is returned as in the answer.
+
+        fill: where it raises a LabkitError, that is recorded as the cell's error.
+        """
+        folder = RunFolder.create(self.folder.path, cell.slug)
         result, error = None, None
         try:
-            pairs.run(cell.spec, scenario, folder, watch)
+            fill(folder)
             result = judge(folder)
         except LabkitError as trouble:
             error = str(trouble)
             with suppress(LabkitError):  # for its report; the cell's own trouble is the one to tell
                 judge(folder)
-        return {
+        self.done[cell.key] = one = {
             "timing": cell.timing,
             "fault": cell.fault,
             "summary": result and result["summary"],
@@ -123,11 +127,19 @@ class Sweep:
             "flagged": result["flagged"] if result else [],
             "verdict": verdict(result) if result else ERROR,
             "error": error,
+            "hosts": result["hosts"] if result else [],
             "run": str(folder.path),
         }
+        self.keep()
+        return one
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Writes what is done."""
         self.folder.write_json(SWEEP, self.document())
+
+    def tell(self) -> None:
+        """Writes the page."""
+        self.folder.write(PAGE, page.render(self.document()))
 
 
 def told(cell: Mapping[str, Any]) -> str:
@@ -142,7 +154,7 @@ def told(cell: Mapping[str, Any]) -> str:
     return f"{cell['verdict']}: median outage {duration(outage['median'])} {spread}{busy}"
 
 
-class _Clock:
+class Clock:
     """How long the rest will take, if its trials cost what those done have cost, labs and all.
 
     telling: trials of a cell, before which it says nothing: the first ones bear all of their lab's start.

@@ -1,9 +1,9 @@
 """The command line: arguments, printing and exit codes; nothing else prints or exits. Rank 11.
 
 common: what all commands share. labs: the lab by hand. faults: the catalogue, and faults by hand. experiments: failover
-and what became of it. campaigns: many runs with one question. watch: the live view. guide: the guide put to the test.
-exercises, teaching, classes: the course. about: versions, and the pages offline. show: tables and the timeline while it
-happens.
+and what became of it. campaigns: many runs with one question. worker: runs trials for others. watch: the live view.
+guide: the guide put to the test. exercises, teaching, classes: the course. about: versions, and the pages offline.
+show: tables and the timeline while it happens.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from labkit.cli import about, campaigns, classes, exercises, experiments, faults, guide, labs, teaching, watch
+from labkit.cli import about, campaigns, classes, exercises, experiments, faults, guide, labs, teaching, watch, worker
 from labkit.cli.common import EXIT, INTERRUPTED, complain, in_words
 from labkit.errors import BadInput, LabkitError, NotAvailable
 
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 experiments.register(app)
 campaigns.register(app)
+worker.register(app)
 faults.register(app)
 watch.register(app)
 guide.register(app)

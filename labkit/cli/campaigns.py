@@ -3,7 +3,7 @@
 import random
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,7 @@ from labkit import faults
 from labkit.campaign.compare import compare as compared
 from labkit.campaign.grid import listed
 from labkit.campaign.pairs import Pairs, admitted, opened
+from labkit.campaign.shares import merge as merge_shards
 from labkit.campaign.sweep import ERROR, PAGE, Sweep
 from labkit.campaign.tune import Search, require_dependence
 from labkit.campaign.tune import tune as tuned
@@ -31,6 +32,7 @@ from labkit.cli.common import (
     ProfileOption,
     RunsOption,
     answer,
+    cluster_extra,
     leave,
     out,
     pairs_asked,
@@ -61,6 +63,16 @@ def sweep(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="As for failover; the same for all cells.")] = None,
     parallel: ParallelOption | None = None,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="i/N: every N-th trial of each cell, for `labkit merge`.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="tcp://ADDRESS:PORT: on the workers of that Dask scheduler.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="With --scheduler: trials handed out at once.")] = 2,
+    shared: Annotated[
+        Path | None, typer.Option("--shared", help="With --scheduler: where workers leave runs; all see it.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Folder of a sweep that is to go on with what is missing.")
     ] = None,
@@ -84,6 +96,7 @@ def sweep(
         "trials": trials,
         "seed": seed,
         "parallel": None if parallel is None else pairs_asked(parallel),
+        "shard": shard,
     }
     if resume is None:
         spec = read_spec(file, name or "sweep", platform, profile, least=least)
@@ -94,26 +107,55 @@ def sweep(
         options = {"name": name, "platform": platform, "profile": profile, "privileged": False if least else None}
         if file is not None or spec.with_options(**options) != spec:
             raise BadInput(f"{resume} has its own lab; leave out --file, --name, --platform, --profile and the like")
-    engine = Engine.connect()
+    if scheduler is None:
+        engine = Engine.connect()
+    elif parallel is not None:
+        raise BadInput("--parallel: how many pairs are at work is the workers' own --pairs; leave one of the two out")
     with progress(as_json) as shown:
-        shown.step(f"{len(one.cells)} cells of {one.parameters.trials} trials; the sweep's folder is {one.folder.path}")
+        trials = len(one.parameters.numbers)
+        shown.step(f"{len(one.cells)} cells of {trials} trials; the sweep's folder is {one.folder.path}")
         for skipped in one.skipped:
             shown.step(f"skipped {skipped}")
         if parallel == "auto" and resume is None:
             count = admitted(engine, one.cells[0].spec, one.parameters.trials, shown, mirror)
             one.parameters = replace(one.parameters, parallel=count)
         try:
-            with Pairs(engine, one.parameters.spec, one.parameters.parallel, shown, mirror) as pairs:
-                one.run(pairs, shown)
+            if scheduler is not None:
+                with cluster_extra():
+                    from labkit.campaign.cluster import Cluster
+                with Cluster(scheduler, shown) as cluster:
+                    cluster.run(one, batch, shared)
+            else:
+                with Pairs(engine, one.parameters.spec, one.parameters.parallel, shown, mirror) as pairs:
+                    one.run(pairs, shown)
         except (KeyboardInterrupt, LabkitError):
             shown.step(f"{len(one.done)} of {len(one.cells)} cells are done; `labkit sweep --resume {one.folder.path}`")
             raise
-    document = one.document()
+    _leave(one, as_json)
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="The folders of all shards of a sweep, in any order.")],
+    root: Annotated[Path, typer.Option("--runs", help="Folder in which the sweep's own folder is made.")] = RUNS,
+    as_json: JsonOption = False,
+) -> None:
+    """Makes one sweep of those that `labkit sweep --shard` measured elsewhere. Needs no Docker.
+
+    Example: labkit merge shards/*
+    """
+    with progress(as_json) as shown:
+        merged = merge_shards(root, folders, shown)
+    _leave(merged, as_json)
+
+
+def _leave(sweep: Sweep, as_json: bool) -> NoReturn:
+    """Ends the command with a sweep's answer and the exit code of its worst cell."""
+    document = sweep.document()
     if as_json:
         answer(document)
     else:
         out.print(_cells(document))
-        out.print(f"report: {escape(str(one.folder.path / PAGE))}", soft_wrap=True)
+        out.print(f"report: {escape(str(sweep.folder.path / PAGE))}", soft_wrap=True)
     verdicts = [cell["verdict"] for cell in document["cells"]]
     raise typer.Exit(LabkitError.exit_code if ERROR in verdicts else EXIT[worst(verdicts)])
 
@@ -243,5 +285,6 @@ def tune(
 def register(app: typer.Typer) -> None:
     """Adds the commands, in the order in which --help lists them."""
     app.command()(sweep)
+    app.command()(merge)
     app.command()(compare)
     app.command()(tune)

@@ -19,7 +19,7 @@ from labkit import spec as specs
 from labkit.campaign.admission import MOST as MOST_PAIRS
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine
-from labkit.errors import BadInput, LabkitError
+from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.language import Language, Said, choose
 from labkit.platforms import discover
 from labkit.progress import Silent
@@ -101,6 +101,17 @@ def speak(language: Language) -> Language:
 def in_words(error: LabkitError) -> str:
     """An error's message, in the language that the command speaks."""
     return error.text.within(_speaking.get() or choose(None, os.environ)) if isinstance(error, Said) else str(error)
+
+
+@contextmanager
+def cluster_extra() -> Iterator[None]:
+    """Around an import of what needs Dask. Raises NotAvailable where that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise NotAvailable(
+            f"many machines take Dask, which is not installed ({error}): pip install 'heartbeat-labkit[cluster]'"
+        ) from error
 
 
 def complain(text: str) -> None:

@@ -2,8 +2,9 @@
 
 `service` says what the client saw, `ownership` who had the VIP, `phases` how it came about, `states` what each node
 was doing, `cost` where the time went, `pressure` how busy the host was; `trial` puts them together for one trial,
-`statistics` sums trials up and compares them, `false_failovers` counts those, `answer` gives the document of `labkit
-failover --json`, and `assertion` holds its figures to what a user asks of them.
+`statistics` sums trials up and compares them, `hosts` compares the hosts that share a run, `false_failovers` counts
+those, `answer` gives the document of `labkit failover --json`, and `assertion` holds its figures to what a user asks of
+them.
 A figure that was not measured is None, never 0. Instants are in ns, durations in ms.
 """
 
@@ -11,6 +12,7 @@ from labkit.measure.answer import result
 from labkit.measure.assertion import Assertion, parse_duration
 from labkit.measure.cost import Cost
 from labkit.measure.false_failovers import false_failovers
+from labkit.measure.hosts import Host, hosts
 from labkit.measure.ownership import Holding, holdings
 from labkit.measure.phases import PHASES, Phase, Step, silence_ms
 from labkit.measure.pressure import ON_TIME_LEAST, Pressure
@@ -26,6 +28,7 @@ __all__ = [
     "Cost",
     "Difference",
     "Holding",
+    "Host",
     "Phase",
     "Pressure",
     "Service",
@@ -36,6 +39,7 @@ __all__ = [
     "difference",
     "false_failovers",
     "holdings",
+    "hosts",
     "measure",
     "measure_trial",
     "most_events",

@@ -6,6 +6,7 @@ from typing import Any
 
 from labkit.history import Event, header
 from labkit.measure.false_failovers import false_failovers
+from labkit.measure.hosts import hosts
 from labkit.measure.statistics import summarize
 from labkit.measure.trial import TrialMeasures, measure, timing_ms
 
@@ -33,6 +34,7 @@ def result(events: Sequence[Event], run: str | None = None) -> dict[str, Any]:
         "predicted": head.get("predicted") or {"outage_ms": None},
         "flagged": [trial.number for trial in trials if trial.flags],
         "false_failovers": false_failovers(events) if head.get("both_alive") else None,
+        "hosts": [asdict(host) for host in hosts(head, trials)],
         "checks": [],
     }
     rounded: dict[str, Any] = _rounded(answer)

@@ -7,13 +7,15 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 Interval = tuple[float, float]
 """Lowest and highest value that go with the measurements, at a confidence of 95 %."""
 
+Shift = Literal["slower", "faster", "no different", "unknown"]
+
 TAIL = 40  # one fortieth, 2.5 %, lies outside on each side of an interval
 MOST_EXACT = 10_000  # pairs up to which the exact distribution of the rank sum is counted out
-DEVIATIONS = statistics.NormalDist().inv_cdf(1 - 1 / TAIL)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Difference:
     median: float | None
     ci95: Interval | None
     probability: float | None
+
+    @property
+    def finding(self) -> Shift:
+        """What the interval says of B: it is on one side of 0, or on both; unknown where so few values have none."""
+        if self.ci95 is None:
+            return "unknown"
+        low, high = self.ci95
+        return "slower" if low > 0 else "faster" if high < 0 else "no different"
 
 
 def summarize(values: Iterable[float | None]) -> Summary:
@@ -83,11 +93,12 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     return (values[left_out - 1], values[-left_out]) if left_out else None
 
 
-def difference(a: Iterable[float | None], b: Iterable[float | None]) -> Difference:
+def difference(a: Iterable[float | None], b: Iterable[float | None], questions: int = 1) -> Difference:
     """How much larger B is than A; None among the values stands for a trial without one.
 
     The interval is that of the rank-sum test by Mann, Whitney and Wilcoxon: if it does not contain 0, the two differ at
-    the level of 5 %. It takes at least 4 values each, or 3 and 5.
+    the level of 5 %. It takes at least 4 values each, or 3 and 5. questions: how many such comparisons are made
+    together; each interval is then so much wider that the 5 % are those of all of them (Bonferroni).
     """
     ones, others = ([value for value in values if value is not None] for values in (a, b))
     if not ones or not others:
@@ -95,10 +106,11 @@ def difference(a: Iterable[float | None], b: Iterable[float | None]) -> Differen
     apart = sorted(other - one for one in ones for other in others)
     larger = sum((value > 0) + (value == 0) / 2 for value in apart) / len(apart)
     if len(apart) <= MOST_EXACT:
-        left_out = _left_out(_rank_sums(len(ones), len(others)), math.comb(len(ones) + len(others), len(ones)))
+        orders = math.comb(len(ones) + len(others), len(ones))
+        left_out = _left_out(_rank_sums(len(ones), len(others)), orders, questions)
     else:
         spread = math.sqrt(len(apart) * (len(ones) + len(others) + 1) / 12)
-        left_out = int(len(apart) / 2 - DEVIATIONS * spread)
+        left_out = int(len(apart) / 2 - statistics.NormalDist().inv_cdf(1 - 1 / (TAIL * questions)) * spread)
     interval = (apart[left_out - 1], apart[-left_out]) if left_out else None
     return Difference(statistics.median(apart), interval, larger)
 
@@ -116,10 +128,10 @@ def most_events(seen: int) -> float:
     return high
 
 
-def _left_out(ways: Sequence[int], all_ways: int) -> int:
-    """How many of the lowest ranks are less likely, together, than a fortieth."""
+def _left_out(ways: Sequence[int], all_ways: int, questions: int = 1) -> int:
+    """How many of the lowest ranks are less likely, together, than a fortieth, or that shared by several questions."""
     left_out = cumulated = 0
-    while left_out < len(ways) and (cumulated + ways[left_out]) * TAIL <= all_ways:
+    while left_out < len(ways) and (cumulated + ways[left_out]) * TAIL * questions <= all_ways:
         cumulated += ways[left_out]
         left_out += 1
     return left_out

@@ -253,14 +253,14 @@ def test_a_heat_map_tells_what_is_not_known() -> None:
 @given(st.integers(1, 50), st.integers(1, 12))
 def test_every_trial_is_dealt_to_one_pair(trials: int, pairs: int) -> None:
     """None is run twice or left out, and no pair has two more than another."""
-    shares = [Scenario(NONE, trials, 3, pair, pairs).numbers for pair in range(1, pairs + 1)]
+    shares = [share.numbers for share in Scenario(NONE, trials, 3).dealt(pairs)]
     assert sorted(number for share in shares for number in share) == list(range(1, trials + 1))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_a_trial_draws_the_same_whichever_pair_runs_it() -> None:
     """The seed and the trial's number decide; the number of pairs does not."""
-    alone, shared = (Scenario(NONE, 4, 3, 1, pairs) for pairs in (1, 4))
+    alone, shared = Scenario(NONE, 4, 3), Scenario(NONE, 4, 3).dealt(4)[3]
     assert alone.random(4).random() == shared.random(4).random()
     assert len({alone.random(number).random() for number in range(1, 5)}) == 4
     assert alone.random(1).random() != replace(alone, seed=4).random(1).random()

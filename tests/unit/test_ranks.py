@@ -43,6 +43,7 @@ RANKS: dict[str, float] = {
 
 # Libraries that one part alone may import, so that the rest works, and starts fast, without them.
 SOLE_IMPORTERS = {
+    "distributed": "campaign",
     "docker": "engine",
     "matplotlib": "plot",
     "typer": "cli",

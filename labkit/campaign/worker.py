@@ -1,0 +1,227 @@
+"""A worker of Dask's that runs trials: one Docker engine, so many pairs. Needs the extra `cluster`.
+
+A pair stays up between two batches with the same settings, and goes when nobody has used it for a while. Its labs are
+called after the worker, WORKER-1-p1, WORKER-2-p1 and so on; their locks are held for as long as the worker lives.
+"""
+
+import asyncio
+import logging
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed import Reschedule, Status, Worker, WorkerPlugin, get_worker
+
+import labkit
+from labkit import faults
+from labkit.campaign.batch import PAIRS, PLUGIN, Batch, Outcome, pack
+from labkit.campaign.pairs import REMOVE_EVERY_S, Pairs
+from labkit.engine import Engine
+from labkit.errors import LabkitError, NotAvailable
+from labkit.progress import Progress
+from labkit.runner import Scenario
+from labkit.spec import Spec
+from labkit.store import RunFolder
+
+IDLE_S = 60.0  # a pair that nobody has used for so long is removed
+CONNECT_S = 10.0
+CLOSE_S = 30.0
+
+
+@dataclass
+class _Pair:
+    """One pair of the worker. session: of the sweep that had it last; uses: how often it was taken."""
+
+    pairs: Pairs
+    session: str = ""
+    uses: int = 0
+    busy: bool = False
+
+
+class Keeper(WorkerPlugin):
+    """Gives each batch a pair. All methods may be called from any thread."""
+
+    name = PLUGIN
+
+    def __init__(self, worker: str, pairs: list[Pairs], progress: Progress) -> None:
+        self._worker = worker
+        self._pairs = [_Pair(one) for one in pairs]
+        self._progress = progress
+        self._changed = threading.Condition()
+        self._stopped: set[str] = set()
+        self._closing = False
+
+    def measure(self, batch: Batch) -> Outcome:
+        """Runs a batch. Raises NotAvailable, with the worker's name, if that cannot be done, and Dask's Reschedule if
+        this worker is about to end, so that another one runs it."""
+        if batch.labkit != labkit.__version__:
+            raise NotAvailable(f"{self._worker} has labkit {labkit.__version__}, and the sweep has {batch.labkit}")
+        try:
+            with self._pair_for(batch) as pair, _folder(batch) as folder:
+                self._progress.step(f"{batch.sweep}: {batch.cell}, trials {', '.join(map(str, batch.numbers))}")
+                scenario = Scenario(
+                    faults.fault(batch.fault),
+                    batch.trials,
+                    batch.seed,
+                    share=batch.numbers,
+                    pairs=len(self._pairs),
+                    worker=self._worker,
+                )
+                pair.pairs.run(batch.spec, scenario, folder, lambda event: None)
+                return Outcome(self._worker, None if batch.shared else pack(folder.path))
+        except LabkitError as error:
+            if self._closing:
+                raise Reschedule from None
+            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {error}")
+            raise NotAvailable(f"{self._worker}: {error}") from None
+
+    def stop(self, session: str) -> None:
+        """Ends what runs for a sweep, and removes its labs. Returns when none is left."""
+        with self._changed:
+            self._stopped.add(session)
+        self._remove(lambda pair: pair.session == session)
+
+    def close(self) -> None:
+        """Ends everything. Returns when no lab is left; batches that come later are refused."""
+        self._closing = True
+        self._remove(lambda pair: True)
+
+    async def teardown(self, worker: Worker) -> None:
+        """Dask ends the worker, as it does when the scheduler has gone."""
+        await asyncio.to_thread(self.close)
+
+    @contextmanager
+    def _pair_for(self, batch: Batch) -> Iterator[_Pair]:
+        """A pair that nobody uses, if possible one that was used for the same sweep."""
+        with self._changed:
+            while not (free := [pair for pair in self._pairs if not pair.busy]):
+                self._changed.wait()
+            if self._closing or batch.session in self._stopped:
+                raise NotAvailable("the sweep or the worker was ended")
+            pair = max(free, key=lambda one: one.session == batch.session)
+            pair.busy, pair.session, pair.uses = True, batch.session, pair.uses + 1
+            uses = pair.uses
+        try:
+            yield pair
+        finally:
+            self._free(pair)
+            idle = threading.Timer(IDLE_S, lambda: self._remove(lambda one: one is pair and one.uses == uses, False))
+            idle.daemon = True
+            idle.start()
+
+    def _free(self, pair: _Pair) -> None:
+        with self._changed:
+            pair.busy = False
+            self._changed.notify_all()
+
+    def _remove(self, which: Callable[[_Pair], bool], also_busy: bool = True) -> None:
+        """Removes the labs of some pairs. A batch that runs on one ends soon without its lab; what it was making at
+        that moment has to be removed again."""
+        while True:
+            with self._changed:
+                chosen = [pair for pair in self._pairs if which(pair) and pair.session]
+                busy = [pair for pair in chosen if pair.busy]
+                free = [pair for pair in chosen if not pair.busy]
+                for pair in free:
+                    pair.busy, pair.session = True, ""  # nobody gets it before its lab is gone
+            for pair in free:
+                pair.pairs.remove()
+                self._free(pair)
+            if not busy or not also_busy:
+                return
+            for pair in busy:
+                pair.pairs.remove()
+            with self._changed:
+                self._changed.wait_for(lambda: not any(pair.busy for pair in busy), REMOVE_EVERY_S)  # noqa: B023
+
+
+def measure(batch: Batch) -> Outcome:
+    """The task: runs a batch on the worker that it comes to. Raises NotAvailable and Reschedule as Keeper.measure."""
+    worker = get_worker()
+    keeper = worker.plugins.get(PLUGIN)
+    if not isinstance(keeper, Keeper):
+        raise NotAvailable(f"the worker {worker.name} was not started by `labkit worker`")
+    return keeper.measure(batch)
+
+
+def version() -> str:
+    """To be run everywhere before a sweep begins; who has no such module has another labkit."""
+    return labkit.__version__
+
+
+async def stop(session: str, dask_worker: Worker) -> None:
+    """To be run on every worker when a sweep ends, however it ends."""
+    keeper = dask_worker.plugins.get(PLUGIN)
+    if isinstance(keeper, Keeper):
+        await asyncio.to_thread(keeper.stop, session)
+
+
+def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs: int, progress: Progress) -> None:
+    """Works for a scheduler until a signal ends it; then it returns, and no lab is left.
+
+    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and BadInput if a lab
+    cannot have such a name.
+    """
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with ExitStack() as stack:
+        held = [
+            stack.enter_context(Pairs(engine, spec.with_options(name=f"{name}-{number}"), 1, progress))
+            for number in range(1, pairs + 1)
+        ]
+        for one in held:
+            one.remove()  # a worker of this name that was killed may have left it
+        asyncio.run(_work(address, name, host, Keeper(name, held, progress), pairs, progress))
+
+
+async def _work(address: str, name: str, host: str, keeper: Keeper, pairs: int, progress: Progress) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    worker = Worker(
+        address,
+        name=name,
+        host=host,
+        nthreads=pairs,
+        resources={PAIRS: pairs},
+        plugins=(keeper,),
+        death_timeout=CONNECT_S,
+    )
+    try:
+        await worker
+    except Exception as error:  # Dask wraps what went wrong in a RuntimeError
+        raise NotAvailable(
+            f"cannot work for the scheduler at {address}: {error.__cause__ or error}; `dask scheduler --host 127.0.0.1`"
+            " starts one"
+        ) from error
+    progress.step(f"{name} works for {address}, on {pairs} {'pair' if pairs == 1 else 'pairs'}; Ctrl-C ends it")
+    ended = asyncio.create_task(worker.finished())
+    await asyncio.wait([ended, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if ended.done():
+        raise NotAvailable(f"the scheduler at {address} has gone, or has sent {name} away")
+    progress.step("removing the labs; what was begun is run by other workers")
+    worker.status = Status.closing_gracefully  # so that nothing comes back that is given back now
+    await asyncio.to_thread(keeper.close)
+    await worker.close(CLOSE_S)
+
+
+@contextmanager
+def _folder(batch: Batch) -> Iterator[RunFolder]:
+    """Where a batch's run is written: on the shared path it gets its name when it is whole."""
+    if batch.shared is None:
+        with tempfile.TemporaryDirectory(prefix="labkit-") as place:
+            yield RunFolder(Path(place))
+        return
+    root = Path(batch.shared)
+    folder = RunFolder(root).part(f".{batch.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield folder
+        if not (root / batch.name).exists():  # a worker that was given up for lost may have come back
+            folder.path.rename(root / batch.name)
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)

@@ -1,0 +1,78 @@
+"""A sweep on two workers, each with a Docker engine of its own, one of which is killed while it is at work."""
+
+import json
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import jsonschema
+import pytest
+
+from labkit import history
+from labkit.campaign.shares import SHARES
+from labkit.campaign.sweep import SWEEP
+from labkit.engine import Engine
+from labkit.engine.way import Way
+from labkit.store import RunFolder
+from tests import engines
+from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
+from tests.workers import scheduler
+
+pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+pytestmark = pytest.mark.skipif(not engines.can_run(), reason="a second engine takes root, and dockerd, ip and nsenter")
+
+STAYS, DIES = named("w1"), named("w2")
+GRID = ("--keepalive", "1", "--deadtime", "5", "--fault", "none", "--trials", "4", "--seed", "7", "--batch", "1")
+BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
+
+
+def worker(address: str, name: str, engine: str) -> Running:
+    return Running("worker", address, "--name", name, env={"DOCKER_HOST": engine})
+
+
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_killed_loses_no_trial(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory, working_folder: Path
+) -> None:
+    """Its trials run again on the other one, so that each is there once. What it left on its engine it removes when it
+    starts again; a worker that is asked to end leaves nothing."""
+    lab = f"{DIES}-1-p1"
+    folder = tmp_path_factory.mktemp("two")  # short: a socket's path has no room for a test's name
+    with (
+        engines.second_engine(folder / "engine", engine) as second,
+        second.client() as client,
+        scheduler(folder) as address,
+        swept(engine, f"{STAYS}-1-p1"),
+        swept(other := Engine(client, Way(second.url, second.url, False, ())), lab),
+    ):
+        workers = [worker(address, STAYS, engine.where), worker(address, DIES, second.url)]
+        for one in workers:
+            one.await_line("works for")
+        sweep = Running("sweep", "--scheduler", address, *GRID)
+        for one in workers:
+            one.await_line(": 1-5-none, trials", BATCH_S)
+        workers[1].await_line("starting master-cluster", BATCH_S)
+        workers[1].send(SIGKILL)
+        workers[1].finish()
+        done = sweep.finish(BATCH_S)
+        assert done.exit_code in (0, 1, 2), done.stdout  # by this machine's speed, too
+        assert "Traceback" not in done.stdout
+
+        (runs,) = (working_folder / "runs").iterdir()
+        document = json.loads((runs / SWEEP).read_text())
+        jsonschema.validate(document, json.loads((ROOT / "docs" / "sweep.schema.json").read_text()))
+        (cell,) = document["cells"]
+        assert cell["error"] is None
+        run = RunFolder.open(working_folder / cell["run"])
+        assert [trial.number for trial in history.trials(history.read(run.history))] == [1, 2, 3, 4]
+        shares = [history.read(path) for path in sorted((runs / SHARES).glob("*/*/history.jsonl"))]
+        assert sorted(trial.number for events in shares for trial in history.trials(events)) == [1, 2, 3, 4]
+        assert {history.header(events)["worker"] for events in shares} == {STAYS}
+
+        assert leftovers(other, lab)
+        again = worker(address, DIES, second.url)
+        again.await_line("works for")
+        assert leftovers(other, lab) == []
+        for one in (workers[0], again):
+            one.send(SIGTERM)
+        assert [one.finish().exit_code for one in (workers[0], again)] == [0, 0]
+        assert leftovers(engine, f"{STAYS}-1-p1") == []

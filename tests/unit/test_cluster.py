@@ -1,0 +1,302 @@
+"""A sweep on workers of Dask's: a real scheduler and real workers, in this process, whose pairs only pretend."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from distributed import Scheduler, SpecCluster, Worker
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from labkit import history
+from labkit.campaign import cluster as cluster_module
+from labkit.campaign.batch import PAIRS, Batch, batches, pack, unpack
+from labkit.campaign.cluster import Cluster
+from labkit.campaign.pairs import Pairs
+from labkit.campaign.shares import SHARES
+from labkit.campaign.sweep import Sweep
+from labkit.campaign.worker import Keeper
+from labkit.cli import app
+from labkit.errors import NotAvailable, Unsettled
+from labkit.progress import Silent
+from labkit.runner import Scenario, Watch
+from labkit.spec import Spec
+from labkit.store import RunFolder
+from tests.unit.test_shares import ASKED, SeededPairs, swept, trials_of
+
+LONG_S = 60.0
+
+
+class WorkersPairs(SeededPairs):
+    """Pretended pairs of a worker, which note what they ran; they can hang until they are removed, and can fail."""
+
+    def __init__(self, mac: str, hang: bool = False, fail_at: int | None = None) -> None:
+        super().__init__(mac)
+        self.ran: list[int] = []
+        self.hang = hang
+        self.fail_at = fail_at
+        self.hanging = threading.Event()
+        self.removed = threading.Event()
+
+    def run(self, spec: Spec, scenario: Scenario, folder: RunFolder, watch: Watch) -> None:
+        if self.hang:
+            self.hanging.set()
+            assert self.removed.wait(LONG_S)
+            raise Unsettled("the lab has gone")
+        if self.fail_at in scenario.numbers:
+            raise Unsettled("gave up")
+        self.ran += scenario.numbers
+        super().run(spec, scenario, folder, watch)
+
+    def remove(self) -> None:
+        self.removed.set()
+
+
+@contextmanager
+def working(**pairs: WorkersPairs) -> Iterator[SpecCluster]:
+    """A scheduler with a worker for each pair, called by its name."""
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    workers = {
+        name: {
+            "cls": Worker,
+            "options": {
+                **here,
+                "nthreads": 1,
+                "resources": {PAIRS: 1},
+                "plugins": (Keeper(name, [cast(Pairs, one)], Silent()),),
+            },
+        }
+        for name, one in pairs.items()
+    }
+    with SpecCluster(workers, {"cls": Scheduler, "options": {**here, "port": 0}}, silence_logs=50) as made:
+        yield made
+
+
+def measured(address: str, sweep: Sweep, size: int = 2, shared: Path | None = None) -> None:
+    with Cluster(address, Silent()) as cluster:
+        cluster.run(sweep, size, shared)
+
+
+def new(root: Path, **changes: Any) -> Sweep:
+    return Sweep.new(root, Spec(), {**ASKED, **changes})
+
+
+def stored(sweep: Sweep) -> list[int]:
+    """The trials that came back from workers, in order."""
+    found = sweep.folder.path.glob(f"{SHARES}/*/*/history.jsonl")
+    return sorted(trial.number for path in found for trial in history.trials(history.read(path)))
+
+
+# Batches
+
+
+@given(st.lists(st.integers(1, 500), unique=True).map(sorted), st.integers(1, 9))
+def test_batches_hold_every_trial_once(numbers: list[int], size: int) -> None:
+    """Whatever is missing of a cell, and none is larger than asked."""
+    found = batches(numbers, size)
+    assert [number for batch in found for number in batch] == numbers
+    assert all(0 < len(batch) <= size for batch in found)
+
+
+def test_a_batch_has_the_same_key_whenever_it_is_handed_out() -> None:
+    """So that Dask takes a batch that is handed out again for the same; another cell, sweep or trial is another."""
+    batch = Batch("sweep", "one", "0", "2-5-none", Spec(), "none", 6, 1, (1, 2), None)
+    assert replace(batch, session="two").key == batch.key
+    others = [{"sweep": "b"}, {"cell": "1-5-none"}, {"numbers": (3, 4)}]
+    assert len({batch.key, *(replace(batch, **cast(Any, change)).key for change in others)}) == 4
+
+
+def test_an_archive_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """With all files; a torn one leaves no folder that could pass for a run."""
+    run = tmp_path / "run"
+    (run / "logs").mkdir(parents=True)
+    (run / "logs" / "master-cluster.log").write_text("line\n")
+    packed = pack(run)
+    unpack(packed, tmp_path / "copy")
+    assert (tmp_path / "copy" / "logs" / "master-cluster.log").read_text() == "line\n"
+    with pytest.raises(EOFError):
+        unpack(packed[: len(packed) // 2], tmp_path / "torn")
+    assert not (tmp_path / "torn").exists()
+
+
+# Workers
+
+
+def test_workers_measure_what_one_machine_would(tmp_path: Path) -> None:
+    """The same trials with the same seeds; their run folders come back, and who ran what is told."""
+    one, two = WorkersPairs("a1"), WorkersPairs("a2")
+    sweep = new(tmp_path)
+    with working(w1=one, w2=two) as dask:
+        measured(dask.scheduler_address, sweep)
+    assert trials_of(sweep) == trials_of(swept(tmp_path, SeededPairs()))
+    assert stored(sweep) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(one.ran + two.ran) == stored(sweep)
+    (cell,) = sweep.document()["cells"]
+    shares = {host["worker"]: host["trials"] for host in cell["hosts"]}
+    assert shares in (
+        {},
+        {"w1": sorted(one.ran), "w2": sorted(two.ran)},
+    )  # none if one was so slow that it got no batch
+    assert one.removed.is_set() or not one.ran
+    assert two.removed.is_set() or not two.ran
+
+
+def test_a_lost_workers_trials_run_elsewhere(tmp_path: Path) -> None:
+    """It goes while it is at work: every trial is there once, and none of them is the lost worker's."""
+    lost, other = WorkersPairs("a1", hang=True), WorkersPairs("a2")
+    sweep = new(tmp_path)
+    with working(lost=lost, other=other) as dask:
+        measuring = threading.Thread(target=measured, args=(dask.scheduler_address, sweep))
+        measuring.start()
+        assert lost.hanging.wait(LONG_S)
+        dask.sync(dask.workers["lost"].close)
+        measuring.join(LONG_S)
+        assert not measuring.is_alive()
+    assert stored(sweep) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(other.ran) == stored(sweep)
+    (cell,) = sweep.document()["cells"]
+    assert cell["error"] is None
+
+
+class Interrupting(Silent):
+    """Progress at whose first detail somebody presses Ctrl-C."""
+
+    def detail(self, text: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_what_came_back(tmp_path: Path) -> None:
+    """The workers' labs are removed before the command ends, one that hangs among them; taken up again, only what is
+    missing is run."""
+    quick, hanging = WorkersPairs("a1"), WorkersPairs("a2", hang=True)
+    sweep = new(tmp_path)
+    with working(quick=quick, hanging=hanging) as dask:
+        with pytest.raises(KeyboardInterrupt), Cluster(dask.scheduler_address, Interrupting()) as cluster:
+            cluster.run(sweep, 2, None)
+        assert quick.removed.is_set()
+        assert hanging.removed.is_set() or not hanging.hanging.is_set()
+        kept = stored(sweep)
+        assert len(kept) == 2
+        hanging.hang, quick.ran = False, []
+        resumed = Sweep.resumed(sweep.folder.path, {})
+        measured(dask.scheduler_address, resumed)
+    assert stored(resumed) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(quick.ran + hanging.ran) == [number for number in stored(resumed) if number not in kept]
+    assert resumed.document()["complete"]
+
+
+def test_a_batch_that_fails_is_its_cells_error(tmp_path: Path) -> None:
+    """With the worker's name; the other trials are kept, and taken up again it is tried again."""
+    pairs = WorkersPairs("a1", fail_at=3)
+    sweep = new(tmp_path)
+    with working(w1=pairs) as dask:
+        measured(dask.scheduler_address, sweep)
+        (cell,) = sweep.document()["cells"]
+        assert (cell["error"], cell["verdict"]) == ("w1: gave up", "error")
+        assert stored(sweep) == [1, 2, 5, 6, 7]
+        pairs.fail_at, pairs.ran = None, []
+        resumed = Sweep.resumed(sweep.folder.path, {})
+        measured(dask.scheduler_address, resumed)
+    assert pairs.ran == [3, 4]
+    assert trials_of(resumed) == trials_of(swept(tmp_path, SeededPairs()))
+
+
+def test_runs_can_lie_on_a_shared_path(tmp_path: Path) -> None:
+    """Then they are not sent; nothing unfinished is left there."""
+    sweep = new(tmp_path)
+    with working(w1=WorkersPairs("a1")) as dask:
+        measured(dask.scheduler_address, sweep, 4, tmp_path / "shared")
+    assert not (sweep.folder.path / SHARES).exists()
+    (place,) = (tmp_path / "shared" / sweep.folder.path.name).iterdir()
+    assert sorted(path.name for path in place.iterdir()) == ["1-to-4", "5-to-7"]
+    assert len(trials_of(sweep)) == 7
+
+
+def test_a_shard_can_be_run_by_workers(tmp_path: Path) -> None:
+    """The trials are the shard's."""
+    sweep = new(tmp_path, shard="2/3")
+    with working(w1=WorkersPairs("a1")) as dask:
+        measured(dask.scheduler_address, sweep, 1)
+    assert [one["number"] for one in trials_of(sweep)] == [2, 5]
+
+
+def test_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is handed out, and a worker that comes later refuses for itself."""
+    batch = Batch("sweep", "one", "9.9", "2-5-none", Spec(), "none", 6, 1, (1, 2), None)
+    with pytest.raises(NotAvailable, match=r"w1 has labkit .*, and the sweep has 9\.9"):
+        Keeper("w1", [], Silent()).measure(batch)
+    with working(w1=WorkersPairs("a1")) as dask:
+        monkeypatch.setattr(cluster_module, "labkit", SimpleNamespace(__version__="9.9"))
+        with pytest.raises(NotAvailable, match=r"this is labkit 9\.9: install the same everywhere"):
+            Cluster(dask.scheduler_address, Silent())
+
+
+def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that starts one."""
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
+    with pytest.raises(NotAvailable, match="`dask scheduler"):
+        Cluster("tcp://127.0.0.1:9", Silent())
+
+
+# The commands
+
+
+def complaint(arguments: list[str]) -> str:
+    """What a command raises that refuses."""
+    error = CliRunner().invoke(app, arguments).exception
+    assert error is not None
+    return f"{type(error).__name__}: {error}"
+
+
+def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither command needs it to be there for anything else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for module in ("cluster", "worker"):
+        monkeypatch.delitem(sys.modules, f"labkit.campaign.{module}")
+        monkeypatch.delattr(f"labkit.campaign.{module}")
+    for command in (["sweep", "--scheduler", "tcp://127.0.0.1:9"], ["worker", "tcp://127.0.0.1:9"]):
+        told = complaint(command)
+        assert told.startswith("NotAvailable: ")
+        assert "pip install 'heartbeat-labkit[cluster]'" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["worker", "tcp://192.0.2.1:8786"], "--host: the scheduler is on another machine"),
+        (["worker", "8786"], "tcp://127.0.0.1:8786"),
+        (["worker", "tcp://127.0.0.1:9", "--name", "No Name"], "cannot start a container's name"),
+        (["sweep", "--scheduler", "tcp://127.0.0.1:9", "--parallel", "2"], "the workers' own --pairs"),
+    ],
+    ids=["reach", "address", "name", "parallel"],
+)
+def test_what_a_cluster_cannot_be_is_bad_input(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a scheduler or an engine is asked."""
+    monkeypatch.chdir(tmp_path)
+    found = complaint(arguments)
+    assert found.startswith("BadInput: ")
+    assert told in found
+
+
+def test_a_sweep_tells_what_its_workers_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command needs no Docker of its own, and its JSON says which host ran what."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    grid = ["--keepalive", "200ms", "--deadtime", "1", "--trials", "2", "--batch", "1", "--seed", "5"]
+    with working(w1=WorkersPairs("a1")) as dask:
+        done = CliRunner().invoke(app, ["sweep", "--scheduler", dask.scheduler_address, *grid, "--json"])
+    document = json.loads(done.stdout)
+    assert document["complete"], done.output
+    assert [cell["error"] for cell in document["cells"]] == [None]
+    assert done.exit_code in (0, 1, 2)
