@@ -1,6 +1,7 @@
 """A scheduler of Dask's, as a user starts it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from labkit.timing import wait_until
 
+ROOT = Path(__file__).resolve().parents[1]
 STARTS_S = 60.0
 
 
@@ -18,7 +20,9 @@ def scheduler(folder: Path) -> Iterator[str]:
     file, log = folder / "scheduler.json", folder / "scheduler.log"
     here = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "dask", "scheduler", *here], stdout=out, stderr=out)
+        command = [sys.executable, "-m", "dask", "scheduler", *here]
+        of_this_labkit = {**os.environ, "PYTHONPATH": str(ROOT)}  # a sweep refuses a scheduler of another one
+        process = subprocess.Popen(command, env=of_this_labkit, stdout=out, stderr=out)
     try:
 
         def address() -> str | None:

@@ -108,7 +108,7 @@ class Cluster:
                 labkit.__version__,
                 cell.slug,
                 cell.spec,
-                scenario.fault.name,
+                cell.fault,
                 scenario.trials,
                 scenario.seed,
                 some,
