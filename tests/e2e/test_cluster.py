@@ -21,7 +21,7 @@ pytest.importorskip("distributed", reason="the extra `cluster` is not installed"
 pytestmark = pytest.mark.skipif(not engines.can_run(), reason="a second engine takes root, and dockerd, ip and nsenter")
 
 STAYS, DIES = named("w1"), named("w2")
-GRID = ("--keepalive", "1", "--deadtime", "5", "--fault", "none", "--trials", "4", "--seed", "7", "--batch", "1")
+GRID = ("--keepalive", "1", "--deadtime", "3", "--fault", "none", "--trials", "3", "--seed", "7", "--batch", "1")
 BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
 
 
@@ -49,7 +49,7 @@ def test_a_worker_that_is_killed_loses_no_trial(
             one.await_line("works for")
         sweep = Running("sweep", "--scheduler", address, *GRID)
         for one in workers:
-            one.await_line(": 1-5-none, trials", BATCH_S)
+            one.await_line(": 1-3-none, trials", BATCH_S)
         workers[1].await_line("starting master-cluster", BATCH_S)
         workers[1].send(SIGKILL)
         workers[1].finish()
@@ -63,9 +63,9 @@ def test_a_worker_that_is_killed_loses_no_trial(
         (cell,) = document["cells"]
         assert cell["error"] is None
         run = RunFolder.open(working_folder / cell["run"])
-        assert [trial.number for trial in history.trials(history.read(run.history))] == [1, 2, 3, 4]
+        assert [trial.number for trial in history.trials(history.read(run.history))] == [1, 2, 3]
         shares = [history.read(path) for path in sorted((runs / SHARES).glob("*/*/history.jsonl"))]
-        assert sorted(trial.number for events in shares for trial in history.trials(events)) == [1, 2, 3, 4]
+        assert sorted(trial.number for events in shares for trial in history.trials(events)) == [1, 2, 3]
         assert {history.header(events)["worker"] for events in shares} == {STAYS}
 
         assert leftovers(other, lab)
