@@ -36,8 +36,18 @@ class Pairs:
     They come up when the first run needs them, and stay for the next one if that has the same settings.
     """
 
-    def __init__(self, engine: Engine, spec: Spec, count: int, progress: Progress, mirror: str = "") -> None:
-        """Raises BadInput if a lab cannot have such a name."""
+    def __init__(
+        self,
+        engine: Engine,
+        spec: Spec,
+        count: int,
+        progress: Progress,
+        mirror: str = "",
+        turns: runner.Turns | None = None,
+    ) -> None:
+        """turns: where other pairs of this engine measure beside these. Raises BadInput if a lab cannot have such a
+        name."""
+        self._turns = turns
         self._engine = engine
         self._options = lifecycle.Options(staged=False, watched=False, auto_ports=True, auto_subnet=True, mirror=mirror)
         self._progress = progress
@@ -71,7 +81,7 @@ class Pairs:
         pairs = min(len(self.names), len(scenario.numbers))
         specs = on_own_subnets(self._engine, spec, self.names[:pairs])
         parts = [folder] if pairs == 1 else [folder.part(f"{PARTS}/{number}") for number in range(1, pairs + 1)]
-        turns = Turns(self._engine.facts.cpus) if pairs > 1 else Alone()
+        turns = self._turns or (Turns(self._engine.facts.cpus) if pairs > 1 else Alone())
         shares = replace(scenario, pairs=max(pairs, scenario.pairs)).dealt(pairs)
         try:
             # all before the first trial, which starting others would disturb

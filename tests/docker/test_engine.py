@@ -61,11 +61,14 @@ def containers_of(engine: Engine, lab: str) -> list[str]:
 # The connection
 
 
-@pytest.mark.parametrize("where", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:9"])
-def test_no_engine_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Where no engine answers, the error names the place and how to start one."""
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [("unix:///nowhere/docker.sock", "start it"), ("tcp://127.0.0.1:9", "is the address right")],
+)
+def test_no_engine_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, where: str, hint: str) -> None:
+    """Where no engine answers, the error names the place, and how to start one or what to look after."""
     monkeypatch.setenv("DOCKER_HOST", where)
-    with pytest.raises(NotAvailable, match=rf"no Docker engine answers at {where}; start it"):
+    with pytest.raises(NotAvailable, match=rf"no Docker engine answers at {where}; {hint}"):
         Engine.connect()
 
 
