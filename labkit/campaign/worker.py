@@ -22,6 +22,7 @@ import labkit
 from labkit import faults
 from labkit.campaign.batch import PAIRS, PLUGIN, Batch, Outcome, pack
 from labkit.campaign.pairs import REMOVE_EVERY_S, Pairs
+from labkit.campaign.turns import Turns
 from labkit.engine import Engine
 from labkit.errors import LabkitError, NotAvailable
 from labkit.progress import Progress
@@ -169,9 +170,10 @@ def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs:
     cannot have such a name.
     """
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    turns = Turns(engine.facts.cpus) if pairs > 1 else None
     with ExitStack() as stack:
         held = [
-            stack.enter_context(Pairs(engine, spec.with_options(name=f"{name}-{number}"), 1, progress))
+            stack.enter_context(Pairs(engine, spec.with_options(name=f"{name}-{number}"), 1, progress, turns=turns))
             for number in range(1, pairs + 1)
         ]
         for one in held:
