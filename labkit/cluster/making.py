@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labkit.cluster import access, service
 from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
@@ -100,7 +99,6 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
         BARE: "yes" if options.bare else "no",
         SERVICE: service.digest(spec),
     }
-    health: Mapping[str, Any] = {} if options.watched else create.UNWATCHED
     client = create.container(
         engine,
         found.client,
@@ -110,7 +108,7 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
         {**engine.labels(lab_name, "client"), **about, **options.labels},
         "client",
         cpu_shares=MEASURING_SHARES,
-        **health,
+        watched=options.watched,
         **grants.only("client"),
     )
     hosts = {name: others[node.engine] if node.engine else host for name, node in spec.nodes.items()}
@@ -127,7 +125,7 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
             ulimits=[create.descriptors(DESCRIPTORS)],
             **create.limits(hosts[name].engine, spec.limits.cpus, spec.limits.memory_mib),
             **granted[node.engine].options,
-            **health,
+            watched=options.watched,
         )
         for name, node in spec.nodes.items()
     }
@@ -142,7 +140,7 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
         ["/usr/lib/labkit/forward", *(f"{port}={target}" for port, target in spec.forwards.items())],
         sysctls=NO_FORWARDING,
         ports=create.loopback({port: None if options.auto_ports else port for port in outside}),
-        **health,
+        watched=options.watched,
         **grants.only("gateway"),
     )
     create.join(engine, net, gateway, str(spec.network.gateway))

@@ -13,9 +13,6 @@ from labkit.engine.container import Container
 from labkit.errors import NotAvailable
 
 LOOPBACK = "127.0.0.1"
-UNWATCHED: Mapping[str, Any] = {
-    "healthcheck": {"test": ["NONE"]}
-}  # the option that keeps the engine from asking for a container's health
 CPU_PERIOD_US = 100_000  # the engine's own default: a limit is kept over each tenth of a second
 
 
@@ -32,12 +29,14 @@ def container(
     ports: Mapping[int | str, Any] | None = None,
     hidden: Sequence[str] = (),
     read_only: Sequence[str] = (),
+    watched: bool = True,
     **options: Any,
 ) -> Container:
     """A container on one network, created and not started. address: its address there; None lets the engine choose.
 
     entrypoint: in place of the image's. ports: see loopback(). hidden, read_only: paths in it, in place of the engine's
-    own choice; those that do not exist do not matter. options: as docker-py's create_host_config() takes them.
+    own choice; those that do not exist do not matter. watched: the engine looks after its health. options: as
+    docker-py's create_host_config() takes them.
     Raises NotAvailable, with the reason, if the engine refuses.
     """
     with translated(f"creating {name}"):
@@ -54,6 +53,7 @@ def container(
             labels=dict(labels),
             entrypoint=list(entrypoint) or None,
             ports=[tuple(str(port).split("/")) for port in ports or ()],
+            healthcheck=None if watched else {"test": ["NONE"]},
             host_config=host,
             networking_config=api.create_networking_config(place),
         )
