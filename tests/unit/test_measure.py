@@ -376,7 +376,7 @@ def test_the_answer_is_the_documented_one() -> None:
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert list(answer) == [
         "run", "platform", "network", "profile", "fault", "timing", "trials", "summary", "predicted",
-        "false_failovers", "checks"
+        "false_failovers", "hosts", "checks"
     ]  # fmt: skip
     assert (answer["run"], answer["platform"], answer["fault"]) == ("runs/one", "debian-12", "node-kill")
     assert answer["timing"] == {"keepalive_ms": 200.0, "deadtime_ms": 1000.0}
