@@ -63,11 +63,11 @@ def workers(trials: int) -> None:
             stack.callback(worker.send, 15)
             worker.await_line("works for")
             took.append(swept(address, trials, results))
-    table = Table("workers", "seconds", "share of one worker's")
-    for number, (seconds, _) in enumerate(took, 1):
-        table.add_row(str(number), f"{seconds:.0f}", f"{seconds / took[0][0]:.0%}")
-    out.print(table)
-    subprocess.run([sys.executable, "-m", "labkit", "compare", *(run for _, run in took)], check=False)
+        table = Table("workers", "seconds", "share of one worker's")
+        for number, (seconds, _) in enumerate(took, 1):
+            table.add_row(str(number), f"{seconds:.0f}", f"{seconds / took[0][0]:.0%}")
+        out.print(table)
+        subprocess.run([sys.executable, "-m", "labkit", "compare", *(run for _, run in took)], check=False)
 
 
 def scheduling(tasks: int) -> None:

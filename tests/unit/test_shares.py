@@ -252,3 +252,15 @@ def test_the_schema_has_every_field_of_a_host(tmp_path: Path) -> None:
     for name in ("result", "sweep"):
         properties = json.loads((DOCS / f"{name}.schema.json").read_text())["$defs"]["host"]["properties"]
         assert set(properties) == set(document["hosts"][0])
+
+
+def test_the_page_marks_figures_of_unlike_hosts(tmp_path: Path) -> None:
+    """Who looks at a pooled median alone sees that it is of no one host, and finds the hosts below."""
+    shards = [
+        swept(tmp_path, SeededPairs(slower_ms=ms), trials=12, shard=f"{at}/2").folder.path
+        for at, ms in enumerate((0, 900), 1)
+    ]
+    text = (merge(tmp_path / "merged", shards, Silent()).folder.path / PAGE).read_text()
+    assert "\N{NOT ALMOST EQUAL TO} 1." in text
+    assert "<b>shard 2/2</b>" in text
+    assert "\N{NOT ALMOST EQUAL TO} 1." not in (shards[0] / PAGE).read_text()
