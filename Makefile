@@ -19,7 +19,7 @@ lab: engine ## build the images, start the pair, check it, force a failover, say
 	$(BIN)/labkit lab
 
 test: lint types images compose ## lint, types and all tests, on the real Heartbeat and a real engine
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadscope
 
 unit: venv ## the tests that need no engine (seconds)
 	$(BIN)/pytest tests/unit

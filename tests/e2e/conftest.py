@@ -12,23 +12,19 @@ from tests.e2e.catalogue import Catalogue
 from tests.e2e.helpers import await_whole, fast, lab_up, named
 from tests.e2e.walk import Walk
 from tests.engines import can_run
+from tests.processes import MEASURING
 
 HERE = Path(__file__).parent
 PAGES, CATALOGUE = "test_pages.py", "test_catalogue.py"
 LAST = ("test_campaigns.py", PAGES, CATALOGUE)
-# What measures on shared pairs, and what takes the lab's own ports and addresses: one after the other, in one process.
-MEASURING = {"test_as_printed.py", "test_cli.py", "test_compose.py", "test_healing.py", "test_instrument.py"}
-MEASURING |= {"test_interrupt.py", "test_up.py", *LAST}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what lies in this folder; pytest hands over everything that it collected. The tests of what goes on beside
-    all others come last, the pages' and the catalogue's; before them those that run several pairs at once. In a run of
-    two processes (`make test`) one of them has what is MEASURING, and the other what has pairs of its own."""
+    all others come last, the pages' and the catalogue's; before them those that run several pairs at once."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("measuring" if item.path.name in MEASURING else "apart"))
     items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
 
 
