@@ -9,6 +9,7 @@ from labkit.engine import Process
 from labkit.timing import SECOND, wait_until
 
 CAPTURE = "/tmp/capture.pcap"
+AFRESH = 'rm -f "$0"; exec tcpdump "$@"'  # the last run's is tcpdump's own, and the client's root may not write to it
 
 
 # Ends with its input, so also when whoever listens was killed.
@@ -23,7 +24,8 @@ class Capture:
     def __init__(self, lab: Lab) -> None:
         self._client = lab.client
         wanted = f"arp or udp port {lab.spec.timing.udpport}"
-        self._process = lab.client.talk("tcpdump", *_on(lab), "-w", CAPTURE, wanted, heard=lambda lines: None)
+        command = ("sh", "-c", AFRESH, CAPTURE, *_on(lab), "-w", CAPTURE, wanted)
+        self._process = lab.client.talk(*command, heard=lambda lines: None)
         _await_listening(self._process)
 
     def stop(self) -> bytes:
