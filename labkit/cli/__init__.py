@@ -9,6 +9,7 @@ show: tables and the timeline while it happens.
 import os
 import signal
 import sys
+import threading
 import traceback
 from io import TextIOWrapper
 from types import FrameType
@@ -24,6 +25,7 @@ from labkit.errors import BadInput, LabkitError, NotAvailable
 WrongUse: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 NOBODY_READS = 1  # the code that typer has for it, where it notices first: `labkit runs | head -n 1`
+AGAIN_S = 0.05
 TRACEBACK = "LABKIT_TRACEBACK"  # set, a mistake of labkit's own shows where it was made
 
 app = typer.Typer(
@@ -54,6 +56,7 @@ about.register(app)
 def main() -> None:
     """Entry point. Turns every error that labkit raises on purpose into one message and its exit code."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    sys.unraisablehook = _unraisable
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign is no reason to stop
@@ -87,6 +90,15 @@ def main() -> None:
             f" {TRACEBACK}=1 shows all of it; please report that."
         )
         sys.exit(EXIT["unknown"])
+
+
+def _unraisable(ignored: Any) -> None:
+    """Ctrl-C that comes while Python clears an object away is ignored by Python; so it comes again, a moment later."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        main_thread = threading.main_thread().ident or 0
+        threading.Timer(AGAIN_S, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -20,8 +20,9 @@ TUTORIAL = DOCS / "tutorial.md"
 EXAMPLES = (DOCS / "commands.md", DOCS / "faults.md")
 LONGEST_S = 600.0
 A_RUN = re.compile(r"runs/\d{8}T\d{6}Z-node-kill-\w+")
-# What is not typed here: it asks a person, changes the user's shell, or takes long and is run by tests of its own.
-ELSEWHERE = {"lab", "failover", "guide", "sweep", "tune", "exercise", "grade", "up", "shell", "down"}
+# What is not typed here: it asks a person, never ends, changes the user's shell, or takes long and has its own tests.
+ELSEWHERE = {"lab", "failover", "guide", "sweep", "merge", "tune", "exercise", "class", "grade", "up", "shell", "down"}
+ELSEWHERE |= {"watch", "worker"}
 HARMFUL = {"--all", "--resume", "--install-completion"}
 
 
