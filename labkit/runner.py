@@ -34,18 +34,21 @@ MOVE_MARGIN_S = 60.0
 STAY_MARGIN_S = 5.0  # how long beyond deadtime a service that is expected to stay is watched
 
 
+Turn = Literal["measure", "mend"]
+
+
 class Turns(Protocol):
     """Says when a pair may measure a trial and when it may mend itself, where several share a machine."""
 
-    def take(self, kind: Literal["measure", "mend"]) -> None: ...
+    def take(self, kind: Turn) -> None: ...
 
-    def give(self, kind: Literal["measure", "mend"]) -> None: ...
+    def give(self, kind: Turn) -> None: ...
 
 
 class Alone:
     """The turns of a pair that has the machine to itself."""
 
-    def take(self, kind: Literal["measure", "mend"]) -> None:
+    def take(self, kind: Turn) -> None:
         pass
 
     give = take

@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 import docker.errors
+import pytest
 
 from labkit.engine import Engine
 from labkit.timing import wait_until
@@ -22,9 +23,15 @@ from labkit.timing import wait_until
 STARTS_S = 120.0
 
 
+PROGRAMS = ("dockerd", "docker", "ip", "nsenter", "openssl")
+
+
 def can_run() -> bool:
     """Whether such an engine can be started here."""
-    return os.geteuid() == 0 and all(map(shutil.which, ("dockerd", "docker", "ip", "nsenter", "openssl")))
+    return os.geteuid() == 0 and all(map(shutil.which, PROGRAMS))
+
+
+takes_one = pytest.mark.skipif(not can_run(), reason=f"a second engine takes root, and {', '.join(PROGRAMS)}")
 
 
 class SecondEngine:

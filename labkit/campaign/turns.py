@@ -7,11 +7,9 @@ little apart; and a pair whose turn has not come does not probe.
 
 import threading
 from collections import Counter
-from typing import Literal
 
+from labkit.runner import Turn
 from labkit.timing import SECOND, now_ns, pause_until
-
-Kind = Literal["measure", "mend"]
 
 MEASURED_PER_CPU = 2  # outages at once: most of an outage is Heartbeat's waiting
 MENDED_PER_CPU = 2
@@ -23,14 +21,14 @@ class Turns:
 
     def __init__(self, cpus: int) -> None:
         """cpus: of the engine's host."""
-        self._most: dict[Kind, int] = {"measure": MEASURED_PER_CPU * cpus, "mend": MENDED_PER_CPU * cpus}
+        self._most: dict[Turn, int] = {"measure": MEASURED_PER_CPU * cpus, "mend": MENDED_PER_CPU * cpus}
         self._apart_ns = int(TAKEOVER_CPU_S / cpus * SECOND)
         self._changed = threading.Condition()
-        self._busy: Counter[Kind] = Counter()
+        self._busy: Counter[Turn] = Counter()
         self.hurt = 0  # pairs that wait for mending; they go first, because they probe as long as they wait
         self._strike_ns = 0
 
-    def take(self, kind: Kind) -> None:
+    def take(self, kind: Turn) -> None:
         """Returns when the pair may measure a trial, or mend itself."""
         with self._changed:
             self.hurt += kind == "mend"
@@ -44,13 +42,13 @@ class Turns:
             strike_ns = self._strike_ns = max(now_ns(), self._strike_ns + self._apart_ns)
         pause_until(strike_ns)
 
-    def give(self, kind: Kind) -> None:
+    def give(self, kind: Turn) -> None:
         """Gives back what was taken."""
         with self._changed:
             self._busy[kind] -= 1
             self._changed.notify_all()
 
-    def _free(self, kind: Kind) -> bool:
+    def _free(self, kind: Turn) -> bool:
         if self._busy[kind] >= self._most[kind]:
             return False
         return not self._busy["measure"] if kind == "mend" else not (self._busy["mend"] or self.hurt)

@@ -11,9 +11,10 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from distributed import Reschedule, Status, Worker, WorkerPlugin, get_worker
@@ -139,7 +140,11 @@ class Keeper(WorkerPlugin):
             for pair in busy:
                 pair.pairs.remove()
             with self._changed:
-                self._changed.wait_for(lambda: not any(pair.busy for pair in busy), REMOVE_EVERY_S)  # noqa: B023
+                self._changed.wait_for(partial(_all_free, busy), REMOVE_EVERY_S)
+
+
+def _all_free(pairs: Sequence[_Pair]) -> bool:
+    return not any(pair.busy for pair in pairs)
 
 
 def measure(batch: Batch) -> Outcome:

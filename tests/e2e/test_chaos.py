@@ -22,7 +22,7 @@ from labkit.timing import SECOND, now_ns, wait_until
 from tests import chaos
 from tests.chaos import COMMANDS, TAKES, WRITING, Point
 from tests.e2e.helpers import Outcome, Running
-from tests.engines import SecondEngine, can_run, second_engine
+from tests.engines import SecondEngine, second_engine, takes_one
 
 FEW = 620  # a seed whose first ten points have every harm and every command, and do not take long
 SEED = int(os.environ.get("LABKIT_SEED", str(FEW)))
@@ -34,7 +34,7 @@ TRIES = 5
 LONGEST_S = 600.0  # until a labkit ends by itself whose lab or engine was broken: no wait in it is longer
 
 pytestmark = [
-    pytest.mark.skipif(not can_run(), reason="a second engine takes root, dockerd, ip and nsenter"),
+    takes_one,
     pytest.mark.timeout(4 * LONGEST_S),
 ]
 

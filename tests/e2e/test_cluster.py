@@ -17,8 +17,7 @@ from tests import engines
 from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
 from tests.workers import scheduler
 
-pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-pytestmark = pytest.mark.skipif(not engines.can_run(), reason="a second engine takes root, and dockerd, ip and nsenter")
+pytestmark = engines.takes_one
 
 STAYS, DIES = named("w1"), named("w2")
 GRID = ("--keepalive", "1", "--deadtime", "3", "--fault", "none", "--trials", "3", "--seed", "7", "--batch", "1")

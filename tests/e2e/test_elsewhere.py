@@ -17,7 +17,7 @@ from tests import engines
 from tests.e2e.helpers import Outcome, await_whole, complaint, leftovers, named, run_cli
 
 pytestmark = [
-    pytest.mark.skipif(not engines.can_run(), reason="takes root, and dockerd, docker, ip, nsenter and openssl"),
+    engines.takes_one,
     pytest.mark.skipif(shutil.which("ssh") is None, reason="takes ssh"),
 ]
 

@@ -14,9 +14,7 @@ from labkit.store import HISTORY
 from tests import engines
 from tests.e2e.helpers import leftovers, named, run_cli
 
-pytestmark = pytest.mark.skipif(
-    not engines.can_run(), reason="takes root, and dockerd, docker, ip, nsenter and openssl"
-)
+pytestmark = engines.takes_one
 
 NAME = named("two-hosts")
 LAB = """

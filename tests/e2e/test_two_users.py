@@ -11,15 +11,14 @@ import pytest
 from labkit.engine import LABEL, Engine
 from tests import chaos
 from tests.e2e.helpers import FAST, Outcome, Running, complaint
-from tests.engines import SecondEngine, can_run, second_engine
+from tests.engines import SecondEngine, second_engine, takes_one
 
 UIDS = (4001, 4002)
 LONGEST_S = 600.0
 
 pytestmark = [
-    pytest.mark.skipif(
-        not (can_run() and shutil.which("setpriv")), reason="two users take root, dockerd, ip, nsenter and setpriv"
-    ),
+    takes_one,
+    pytest.mark.skipif(shutil.which("setpriv") is None, reason="two users take setpriv"),
     pytest.mark.timeout(4 * LONGEST_S),
 ]
 

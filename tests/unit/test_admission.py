@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from labkit.campaign import turns
 from labkit.campaign.admission import MOST, Look, admit
-from labkit.campaign.turns import Kind, Turns
+from labkit.campaign.turns import Turns
 from labkit.cli.common import pairs_asked
 from labkit.errors import BadInput
+from labkit.runner import Turn
 
 QUIET = Look(cpus=16, others_cpus=0.2, pair_cpus=0.1, pair_mib=50, free_mib=30_000, on_time=1.0)
-KINDS: tuple[Kind, ...] = ("measure", "mend")
+KINDS: tuple[Turn, ...] = ("measure", "mend")
 PATIENCE_S = 60
 
 
@@ -110,7 +111,7 @@ def test_whoever_is_hurt_goes_first() -> None:
     shared = Turns(cpus=1)
     order: list[str] = []
 
-    def take(kind: Kind) -> threading.Thread:
+    def take(kind: Turn) -> threading.Thread:
         def wait() -> None:
             shared.take(kind)
             order.append(kind)
