@@ -34,7 +34,7 @@ LINES = 10_000  # of a container's output, which nodes copy their log to
 REFUSED = ("Operation not permitted", "Permission denied")
 PATIENCE_S = 60.0  # for a move that is expected
 MEASURED = "node-kill"
-NOISE = {"cadence-kept", "within-predicted-band"}  # what these say is this machine's affair
+NOISE = {"cadence-kept", "machine-quiet", "within-predicted-band"}  # what these say is this machine's affair
 
 Case = tuple[str, str]  # kind of container, and the capability that it has to do without; empty for none
 
