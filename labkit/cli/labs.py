@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -222,7 +224,7 @@ def logs(
 
 
 def shell(node: NodeArgument, name: UpName = "lab") -> None:
-    """A root shell in a node, as at its own console.
+    """A root shell in a node, as at its own console. Takes its commands from a pipe, too.
 
     Example: labkit shell master-cluster
     """
@@ -232,7 +234,10 @@ def shell(node: NodeArgument, name: UpName = "lab") -> None:
         raise NotAvailable(f"the docker command is not installed here; use `labkit ssh {node}` instead")
     login = ["/bin/bash", "-l"]
     command = grants.given_up(login) if lab.grant == "privileged" else login
-    os.execvp("docker", ["docker", "exec", "-it", container.name, *command])
+    way = lab.engine_of(node).way.options
+    how = "-it" if sys.stdin.isatty() else "-i"
+    # not in our place: the way to an engine by SSH ends with us
+    raise typer.Exit(subprocess.run(["docker", *way, "exec", how, container.name, *command], check=False).returncode)
 
 
 def ssh(

@@ -43,7 +43,7 @@ SSH_OPTIONS = (
 class Way:
     """where: the engine's address as its user gave it; address: what the SDK connects to; tls: as the SDK takes it.
 
-    options: by which the docker command finds the same engine. tunnel: the process that keeps it.
+    options: by which the docker command finds the same engine while we live. tunnel: the process that keeps it.
     """
 
     where: str
@@ -146,7 +146,7 @@ def _opened(where: str, tls: Any, options: tuple[str, ...]) -> Way:
     if not where.startswith(SSH):
         return Way(where, where, tls, options)
     address, tunnel = _tunnel(where)
-    return Way(where, address, False, options, tunnel)
+    return Way(where, address, False, ("--host", address), tunnel)
 
 
 @cache

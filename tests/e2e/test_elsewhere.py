@@ -143,6 +143,13 @@ def test_ssh_leads_into_a_node(user: Environment) -> None:
     assert (done.exit_code, done.stdout) == (0, "slave-cluster\n"), done.stderr
 
 
+@WAYS
+def test_a_shell_opens_in_a_node(user: Environment) -> None:
+    """The docker command finds the engine that labkit has found."""
+    done = run_cli("shell", "--name", NAME, "slave-cluster", env=user, typed="hostname\n", timeout_s=LONGEST_S)
+    assert (done.exit_code, done.stdout) == (0, "slave-cluster\n"), done.stderr
+
+
 @pytest.mark.parametrize(("way", "fault"), [("context", "node-kill"), ("by_ssh", "apache-stop")])
 def test_a_failover_is_measured(user: Environment, fault: str) -> None:
     """The service moves, and all figures are there: probe, capture and logs work over every way."""

@@ -67,6 +67,13 @@ def test_each_engine_has_its_half(pair: Pair) -> None:
     assert [one.state() for one in create.find_containers(pair.other, NAME)] == ["running"]
 
 
+def test_a_shell_opens_in_each_node(pair: Pair) -> None:
+    """`labkit shell` asks the engine where the node runs."""
+    for node in ("master-cluster", "slave-cluster"):
+        done = run_cli("shell", "--name", NAME, node, env=pair.env, typed="hostname\n")
+        assert (done.exit_code, done.stdout) == (0, f"{node}\n"), done.stderr
+
+
 def test_the_service_moves_to_the_other_host(pair: Pair, working_folder: Path) -> None:
     """Figures come out of two hosts' clocks, and the result says how far these may be wrong. Both namespaces have the
     same clock, so the difference that was found must lie within its own error of none."""
