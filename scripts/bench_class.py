@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +36,7 @@ def used(containers: Iterable[Container]) -> tuple[float, float]:
     """Memory in MiB without files that the kernel may forget, and CPU seconds since their start, of all together."""
     memory, cpu_s = 0.0, 0.0
     for one in containers:
-        told = one.sdk.stats(stream=False, one_shot=True)
+        told: Any = one.sdk.stats(stream=False, one_shot=True)
         of_files = told["memory_stats"]["stats"]
         memory += told["memory_stats"]["usage"] - of_files.get("total_inactive_file", of_files.get("inactive_file", 0))
         cpu_s += told["cpu_stats"]["cpu_usage"]["total_usage"] / SECOND
@@ -46,7 +47,7 @@ def outside(containers: Iterable[Container], ports: Iterable[int]) -> float | No
     """MiB of the engine's own processes for these containers and ports, their share of what they share counted once.
 
     None where they cannot be seen."""
-    marks = {one.sdk.id.encode() for one in containers} | {f"-host-port\0{port}\0".encode() for port in ports}
+    marks = {str(one.sdk.id).encode() for one in containers} | {f"-host-port\0{port}\0".encode() for port in ports}
     total_kib, found = 0, 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -96,7 +97,7 @@ def tell(engine: Engine, wanted: list[classroom.Place], up_s: float, folder: Pat
     begun, (_, before_s) = now_ns(), used(containers)
     benches = classroom.find({"": engine}, NAME)
     looks = {lab: partial(classroom.look, bench, folder, False) for lab, bench in benches.items()}
-    classroom.each(looks, len(looks), Silent())
+    classroom.each(looks, len(looks), Silent(), lambda _: engine)
     checks_s, checked_s = (now_ns() - begun) / SECOND, used(containers)[1] - before_s
     done.set()
     sampler.join()

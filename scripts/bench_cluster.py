@@ -13,6 +13,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGTERM
 
 from distributed import Client, as_completed
 from rich.console import Console
@@ -60,7 +61,7 @@ def workers(trials: int) -> None:
         for number, url in enumerate((engine.where, second.url), 1):
             worker = Running("worker", address, "--name", f"bench-{number}", env={"DOCKER_HOST": url})
             stack.callback(worker.finish)
-            stack.callback(worker.send, 15)
+            stack.callback(worker.send, SIGTERM)
             worker.await_line("works for")
             took.append(swept(address, trials, results))
         table = Table("workers", "seconds", "share of one worker's")
