@@ -81,7 +81,7 @@ def basic(lab: Lab) -> Iterator[tuple[str, object]]:
         yield from (("boot", line) for line in said if any(word in line for word in REFUSED))
     yield from (("check", sight.check.en) for sight in look(lab) if sight.verdict != "pass")
     for node in lab.nodes:
-        config = access.folder(lab.name, engine.identity) / "ssh_config"
+        config = access.folder(lab.name, lab.engine.identity) / "ssh_config"
         tried = subprocess.run(["ssh", "-F", config, node, "true"], capture_output=True, text=True, check=False)
         if tried.returncode:
             yield "ssh", tried.stderr.strip() or f"exit code {tried.returncode}"
