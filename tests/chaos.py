@@ -169,7 +169,11 @@ def objects(engine: SecondEngine) -> list[str]:
 
 
 def strays(engine: SecondEngine) -> list[str]:
-    """Processes of containers of the engine, or in its network namespace and not the engine itself."""
+    """Processes of containers of the engine, or in its network namespace and not the engine itself.
+
+    What minds a container for the engine is the engine's own once nothing runs in it: an engine that is killed while it
+    removes a container leaves that process for ever.
+    """
     inside = {int(pid) for pid in engine.inside("ip", "netns", "pids", engine.netns).split()}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -177,9 +181,14 @@ def strays(engine: SecondEngine) -> list[str]:
             roots = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
             contained = any(one[4] == "/" and str(engine.folder) in " ".join(one) for one in roots)
             name = (process / "comm").read_text().strip()
-            if contained or (int(process.name) in inside and name not in ("dockerd", "containerd")):
+            engines = name in ("dockerd", "containerd") or (name == "containerd-shim" and not _children(process))
+            if contained or (int(process.name) in inside and not engines):
                 found.append(f"{process.name} {name}")
     return found
+
+
+def _children(process: Path) -> list[str]:
+    return [child for children in process.glob("task/*/children") for child in children.read_text().split()]
 
 
 TELLS: Mapping[str, str] = {
