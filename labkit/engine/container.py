@@ -149,7 +149,7 @@ class Container:
             assert self.sdk.client is not None
             identity, stream = self._exec(*command)
             output = b"".join(piece for _, piece in _pieces(stream))
-            stream.close()
+            _hang_up(stream)
             code = self.sdk.client.api.exec_inspect(identity)["ExitCode"]
         return Done(code if code is not None else -1, output.decode("utf-8", "replace"))
 
@@ -235,6 +235,11 @@ def _pieces(stream: Any) -> Iterator[tuple[int, bytes]]:
         yield kind, answer.read(length)
 
 
+def _hang_up(stream: Any) -> None:
+    """Closes the connection, of which the SDK's stream is a part: the rest would wait for the garbage collector."""
+    stream._response.close()
+
+
 class Process:
     """A running command that one talks with, line by line."""
 
@@ -258,6 +263,8 @@ class Process:
                 self._heard([line.decode("utf-8", "replace") for line in lines])
         except (OSError, ValueError) as error:
             self.errors += f"the connection to it broke: {error}"
+        finally:
+            _hang_up(self._stream)
 
     @property
     def alive(self) -> bool:

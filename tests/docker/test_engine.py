@@ -1,10 +1,14 @@
 """The engine's side of labkit, on a real engine: networks and host links, ports, containers, processes, images."""
 
+import gc
+import os
 import re
 import shutil
 import socket
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import IPv4Network
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -386,3 +390,24 @@ def test_a_browser_that_cannot_be_built_tells_what_to_do(engine: Engine, images:
     assert complaint in told
     assert "labkit build --browser" in told
     assert engine_images.ensure(engine, images.platform.name, Silent()) == images
+
+
+def test_a_command_that_has_ended_leaves_no_connection(client: Container) -> None:
+    """Neither one that was waited for, nor one that was talked with and ended by itself or was told to."""
+
+    def connections() -> int:
+        return sum(os.readlink(file).startswith("socket:") for file in Path("/proc/self/fd").iterdir() if file.exists())
+
+    client.must("true")
+    gc.collect()
+    gc.disable()  # it would close them by and by
+    try:
+        before = connections()
+        for _ in range(5):
+            client.must("true")
+            gone = client.talk("true", heard=lambda _: None)
+            wait_until(partial(getattr, gone, "alive"), not_, WAIT_S, "the command has ended")
+            client.talk("cat", heard=lambda _: None).close()
+        assert connections() <= before
+    finally:
+        gc.enable()
