@@ -92,7 +92,6 @@ def sweep(
     asked: dict[str, Any] = {
         "keepalive": listed("--keepalive", keepalive) if keepalive is not None else None,
         "deadtime": listed("--deadtime", deadtime) if deadtime is not None else None,
-        "faults": faults_asked(fault, least),
         "trials": trials,
         "seed": seed,
         "parallel": None if parallel is None else pairs_asked(parallel),
@@ -100,9 +99,9 @@ def sweep(
     }
     if resume is None:
         spec = read_spec(file, name or "sweep", platform, profile, least=least)
-        one = Sweep.new(root, spec, asked)
+        one = Sweep.new(root, spec, asked | {"faults": faults_asked(fault, not spec.privileged)})
     else:
-        one = Sweep.resumed(resume, asked)
+        one = Sweep.resumed(resume, asked | {"faults": faults_asked(fault, least)})
         spec = one.parameters.spec
         options = {"name": name, "platform": platform, "profile": profile, "privileged": False if least else None}
         if file is not None or spec.with_options(**options) != spec:

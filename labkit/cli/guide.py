@@ -90,7 +90,7 @@ def guide(
 
     The audit's outcome is known: as printed, C4, C5, C7, C8 and C9 do not hold; corrected, all do. Exit code 0 if it
     came out so, 1 if not, 2 if something could not be judged or a figure not be made. With --check: 0 if all steps are
-    done and right, else 1.
+    done and right, 1 if one is wrong or missing, 2 if some cannot be told.
 
     Example: labkit guide --step --profile as-printed
     """

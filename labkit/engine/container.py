@@ -86,8 +86,9 @@ class Container:
         return str(self.sdk.status)
 
     def mac(self, network: str) -> str:
-        """MAC address on one of its networks; empty unless it runs."""
-        return str(self.inspect()["NetworkSettings"]["Networks"][network]["MacAddress"])
+        """MAC address on one of its networks; empty if it does not run, or was cut off from that network."""
+        joined = self.inspect()["NetworkSettings"]["Networks"].get(network)
+        return str(joined["MacAddress"]) if joined else ""
 
     def published(self) -> dict[int, int]:
         """Container port -> port on the engine host's 127.0.0.1."""

@@ -392,6 +392,11 @@ def test_a_browser_that_cannot_be_built_tells_what_to_do(engine: Engine, images:
     assert engine_images.ensure(engine, images.platform.name, Silent()) == images
 
 
+def test_a_container_that_was_cut_off_has_no_address(client: Container) -> None:
+    """Somebody may take a network away behind labkit's back at any time; this container was never on it."""
+    assert client.mac("labkit-gone") == ""
+
+
 def test_a_command_that_has_ended_leaves_no_connection(client: Container) -> None:
     """Neither one that was waited for, nor one that was talked with and ended by itself or was told to."""
 
