@@ -149,12 +149,14 @@ def _name(one: Container | Network) -> str:
 def host_state(engine: SecondEngine) -> tuple[list[str], list[str]]:
     """Names of links, and all firewall rules without their counters, of the engine's host.
 
+    Each rule counts once: when two networks are made or removed at the same moment, Docker 20.10 puts its own
+    `-A FORWARD -j DOCKER-USER` there twice.
     The engine's own ends of its containers' cables are left out: one that is killed while it starts a container leaves
     such a cable for ever, and containers that are left are found by objects().
     """
     links = re.findall(r"^\d+: (?!veth[0-9a-f]{7}\b)([^:@]+)", engine.inside("ip", "-o", "link"), re.MULTILINE)
     rules = [line for line in engine.inside("iptables-save").splitlines() if not line.startswith("#")]
-    return sorted(links), sorted(re.sub(r" \[\d+:\d+\]$", "", rule) for rule in rules)
+    return sorted(links), sorted({re.sub(r" \[\d+:\d+\]$", "", rule) for rule in rules})
 
 
 def objects(engine: SecondEngine) -> list[str]:
