@@ -97,15 +97,23 @@ def ha_pair(ha_lab: "Lab") -> Iterator["Lab"]:
 def ha_fault(ha_pair: "Lab", request: pytest.FixtureRequest) -> Callable[..., Measured]:
     """Measures a trial of a fault: `trial = ha_fault("node-kill"); assert trial.outage_ms < 3000`.
 
-    Called with the fault, as `labkit failover --fault` takes it, and perhaps a seed. Healed when it returns.
+    Called with the fault, as `labkit failover --fault` takes it, and perhaps a seed. Healed when it returns. The test
+    fails, in labkit's words, where the fault cannot be measured.
     """
     import random
 
     from labkit import faults, runner
+    from labkit.errors import LabkitError
     from labkit.judging import judged
     from labkit.store import RunFolder
 
     def measured(fault: str, seed: int | None = None) -> Measured:
+        try:
+            return measure(fault, seed)
+        except LabkitError as error:
+            raise pytest.fail.Exception(f"labkit: {error}", pytrace=False) from None
+
+    def measure(fault: str, seed: int | None) -> Measured:
         scenario = runner.Scenario(faults.fault(fault), 1, random.randrange(2**31) if seed is None else seed)
         faults.require(ha_pair.spec, scenario.fault)
         folder = RunFolder.create(request.config.rootpath / "runs", fault)

@@ -99,7 +99,7 @@ def junit_xml(result: Result) -> str:
 
 def _outage_in_words(result: Result, done: Sequence[Mapping[str, Any]]) -> str:
     summary = result["summary"]["outage_ms"]
-    lost = sum(trial["server_after"] is None for trial in done)
+    lost = sum(trial["server_after"] is None and not trial.get("cut_short") for trial in done)
     count = len(done)
     if summary["median"] is None:
         return "the VIP did not come back" if lost == count else "the outage was not measured"

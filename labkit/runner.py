@@ -236,17 +236,17 @@ class _Run:
     @contextmanager
     def struck(self, node: str, measuring: ExitStack) -> Iterator[Bracket]:
         """The fault from its injection to its cure, which comes even when injecting failed. measuring: ends before."""
-        fault, healing = self.scenario.fault, not self.disposable
+        fault, healing, early = self.scenario.fault, not self.disposable, True
         try:
             bracket = faults.inject(self.lab, fault, node)
             self.note_fault("inject", node, bracket)
             yield bracket
-            healing = True
+            healing, early = True, False
         finally:
             measuring.close()
             if healing:
                 with self.mending():
-                    self.note_fault("heal", node, faults.heal(self.lab, fault, node))
+                    self.note_fault("heal", node, faults.heal(self.lab, fault, node), early=early)
                     self.lab.restore()
 
     def await_outcome(self, agent: Agent, bracket: Bracket) -> None:
@@ -271,9 +271,10 @@ class _Run:
         for name, told_us in self.lab.throttled_us().items():
             self.note({"event": "throttled", "t_ns": agent.latest_ns(), "node": name, "throttled_us": told_us})
 
-    def note_fault(self, stage: str, node: str, bracket: Bracket) -> None:
+    def note_fault(self, stage: str, node: str, bracket: Bracket, **more: bool) -> None:
+        """early: healed before the outcome was awaited."""
         event = {"event": "fault", "stage": stage, "fault": self.scenario.fault.name, "node": node}
-        self.note({**event, **bracket._asdict()})
+        self.note({**event, **bracket._asdict(), **more})
 
 
 def _header(lab: Lab, scenario: Scenario) -> Event:

@@ -19,6 +19,8 @@ def _trial(trial: TrialMeasures) -> Finding:
         return Finding("unknown", "no fault was injected")
     if trial.server_before is None:
         return Finding("unknown", "the service was not there before the fault")
+    if trial.server_after is None and trial.cut_short:
+        return Finding("unknown", "the trial was cut short before the service had had its time")
     if trial.server_after is None:
         return Finding("fail", "no good answer after the fault")
     return Finding("pass", f"served by {trial.server_after}")

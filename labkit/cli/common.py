@@ -56,7 +56,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The lab's spec. Default: lab.yaml here, if there is one.")
 ]
-NameOption = Annotated[str | None, typer.Option("--name", help="The lab's name. Default: lab.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="The lab's name. Default: that of lab.yaml here, else lab.")
+]
 PlatformOption = Annotated[
     str | None,
     typer.Option(
@@ -228,6 +230,11 @@ def auto(option: str, value: str | None) -> bool:
     return value == "auto"
 
 
+def auto_subnet(value: str | None) -> bool | None:
+    """Whether `--subnet` was `auto`; None where it was not given."""
+    return None if value is None else value == "auto"
+
+
 def pairs_asked(value: str) -> int | None:
     """The number of `--parallel`; None for `auto`. Raises BadInput."""
     if value == "auto":
@@ -237,9 +244,14 @@ def pairs_asked(value: str) -> int | None:
     return int(value)
 
 
+def lab_name(name: str | None) -> str:
+    """The lab that is meant: the one of that name, else that of lab.yaml here, else `lab`. Raises BadInput."""
+    return name or (specs.load(DEFAULT_FILE) if DEFAULT_FILE.exists() else specs.default()).name
+
+
 def present_spec(engine: Engine, name: str | None) -> Spec | None:
     """The spec of the lab that is up under that name."""
-    lab = lifecycle.find(engine, name or "lab")
+    lab = lifecycle.find(engine, lab_name(name))
     return None if lab is None else lab.spec
 
 

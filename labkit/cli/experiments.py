@@ -30,6 +30,7 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    auto_subnet,
     completed,
     err,
     lab_for,
@@ -117,7 +118,7 @@ def failover(
     engine = Engine.connect()
     spec = read_spec(file, name, platform, profile, keepalive, deadtime, subnet, least, base=present_spec(engine, name))
     faults.require(spec, scenario.fault)
-    options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto")
+    options = lifecycle.Options(staged=False, auto_ports=auto("--ports", ports), auto_subnet=auto_subnet(subnet))
     console = err if as_json else out
     with progress(as_json) as shown:
         if pairs != 1:
@@ -180,7 +181,10 @@ def lab(
             raise NotAvailable("this host cannot run a lab; see what failed above")
         engine = Engine.connect()
         options = lifecycle.Options(
-            staged=False, auto_ports=auto("--ports", ports), auto_subnet=subnet == "auto", mirror=mirror
+            staged=False,
+            auto_ports=auto("--ports", ports),
+            auto_subnet=auto_subnet(subnet),
+            mirror=mirror,
         )
         with lab_for(engine, spec, options, shown, keep=not remove) as (present, disposable):
             shown.step("checking the pages")

@@ -16,6 +16,7 @@ from labkit.cli.common import (
     RunsOption,
     answer,
     completed,
+    lab_name,
     out,
     progress,
     read_spec,
@@ -140,8 +141,9 @@ def inject(
     """
     chosen = catalogue.fault(fault)
     engine = Engine.connect()
-    with progress(as_json) as shown, lifecycle.changing(engine, name or "lab", shown):
-        lab = lifecycle.require(engine, name or "lab")
+    name = lab_name(name)
+    with progress(as_json) as shown, lifecycle.changing(engine, name, shown):
+        lab = lifecycle.require(engine, name)
         where = node or _active(lab)
         lab.node(where)
         left = catalogue.unhealed(lab)
@@ -179,8 +181,9 @@ def heal(name: NameOption = None, as_json: JsonOption = False) -> None:
     Example: labkit heal
     """
     engine = Engine.connect()
-    with progress(as_json) as shown, lifecycle.changing(engine, name or "lab", shown):
-        lab = lifecycle.require(engine, name or "lab")
+    name = lab_name(name)
+    with progress(as_json) as shown, lifecycle.changing(engine, name, shown):
+        lab = lifecycle.require(engine, name)
         healed = catalogue.heal_left(lab)
         for fault, node in healed.items():
             shown.step(f"healed: {fault} on {node}")

@@ -23,6 +23,7 @@ from labkit.cli.common import (
     answer,
     auto,
     err,
+    lab_name,
     leave,
     out,
     progress,
@@ -76,7 +77,8 @@ def guide(
     lang: LangOption = None,
     file: FileOption = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="With --check the lab (default: lab); else how the pairs' names begin.")
+        str | None,
+        typer.Option("--name", help="With --check the lab, by default lab.yaml's or lab; else how pairs' names begin."),
     ] = None,
     platform: PlatformOption = None,
     subnet: SubnetOption = "auto",
@@ -106,7 +108,7 @@ def guide(
         )
     engine = Engine.connect()
     if by_hand:
-        _check(engine, name or "lab", language, as_json)
+        _check(engine, lab_name(name), language, as_json)
         return
     wanted = PROFILES if profile == BOTH else tuple(one for one in PROFILES if one == profile)
     specs = _specs(wanted, name or "guide", file, platform, subnet, least)
@@ -133,7 +135,7 @@ def guide(
         def new_album(lab: Lab) -> Album:
             return Album(lab, folder, browser, language, status_in_words)
 
-        at_once = not step and options.auto_subnet and options.auto_ports
+        at_once = not step and subnet == "auto" and options.auto_ports
         audited = audits.audit(engine, specs, options, at_once, folder, after, heard, new_album if figures else None)
     document = audits.document(str(folder.path), audited, language)
     folder.write_json(DOCUMENT, document)

@@ -31,7 +31,9 @@ from labkit.cli.common import (
     SubnetOption,
     answer,
     auto,
+    auto_subnet,
     complain,
+    lab_name,
     leave,
     out,
     progress,
@@ -50,7 +52,6 @@ from labkit.resources import compose_dir, images_dir
 from labkit.spec import Spec
 
 NodeArgument = Annotated[str, typer.Argument(help="A node, by its host name; `labkit status` lists them.")]
-UpName = Annotated[str, typer.Option("--name", help="The lab's name.")]
 
 
 def doctor(file: FileOption = None, platform: PlatformOption = None, as_json: JsonOption = False) -> None:
@@ -146,7 +147,7 @@ def up(
         staged=not together,
         bare=bare,
         auto_ports=auto("--ports", ports),
-        auto_subnet=subnet == "auto",
+        auto_subnet=auto_subnet(subnet),
         mirror=mirror,
     )
     engine = Engine.connect()
@@ -184,26 +185,26 @@ def _up_many(engine: Engine, spec: Spec, options: lifecycle.Options, count: int,
     )
 
 
-def status(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
+def status(name: NameOption = None, lang: LangOption = None, as_json: JsonOption = False) -> None:
     """The pair as it is: each node's state, who has the VIP, ports.
 
     Example: labkit status --json
     """
     language = choose(lang, os.environ)
-    lab = lifecycle.require(Engine.connect(), name)
+    lab = lifecycle.require(Engine.connect(), lab_name(name))
     if as_json:
         answer(status_document(lab))
     else:
         out.print(status_in_words(lab, language))
 
 
-def check(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = False) -> None:
+def check(name: NameOption = None, lang: LangOption = None, as_json: JsonOption = False) -> None:
     """Gets index.html from both nodes and the VIP, inside the lab and through the host's ports; one owner of the VIP?
 
     Example: labkit check
     """
     language = choose(lang, os.environ)
-    sights = look(lifecycle.require(Engine.connect(), name))
+    sights = look(lifecycle.require(Engine.connect(), lab_name(name)))
     if as_json:
         answer([{"check": one.check.en, "verdict": one.verdict, "detail": one.detail.en} for one in sights])
     else:
@@ -213,22 +214,22 @@ def check(name: UpName = "lab", lang: LangOption = None, as_json: JsonOption = F
 
 def logs(
     node: NodeArgument,
-    name: UpName = "lab",
+    name: NameOption = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
 ) -> None:
     """The end of a node's log.
 
     Example: labkit logs master-cluster -n 100
     """
-    print(lifecycle.require(Engine.connect(), name).node(node).log_tail(lines))
+    print(lifecycle.require(Engine.connect(), lab_name(name)).node(node).log_tail(lines))
 
 
-def shell(node: NodeArgument, name: UpName = "lab") -> None:
+def shell(node: NodeArgument, name: NameOption = None) -> None:
     """A root shell in a node, as at its own console. Takes its commands from a pipe, too.
 
     Example: labkit shell master-cluster
     """
-    lab = lifecycle.require(Engine.connect(), name)
+    lab = lifecycle.require(Engine.connect(), lab_name(name))
     container = lab.node(node)
     if shutil.which("docker") is None:
         raise NotAvailable(f"the docker command is not installed here; use `labkit ssh {node}` instead")
@@ -243,13 +244,13 @@ def shell(node: NodeArgument, name: UpName = "lab") -> None:
 def ssh(
     node: NodeArgument,
     command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing for a shell.")] = None,
-    name: UpName = "lab",
+    name: NameOption = None,
 ) -> None:
     """Into a node by SSH, with the lab's own key. A command that has options of its own stands behind --.
 
     Example: labkit ssh slave-cluster -- ip -4 addr show eth0
     """
-    lab = lifecycle.require(Engine.connect(), name)
+    lab = lifecycle.require(Engine.connect(), lab_name(name))
     lab.node(node)
     config = lifecycle.open_doors(lab)  # somebody may have brought the lab up elsewhere, or by another way
     if shutil.which("ssh") is None:
@@ -258,7 +259,7 @@ def ssh(
 
 
 def down(
-    name: UpName = "lab",
+    name: NameOption = None,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="All that `up --pairs` has made of that name: NAME-1 and so on.")
     ] = False,
@@ -269,6 +270,7 @@ def down(
     Example: labkit down
     """
     engine = Engine.connect()
+    name = lab_name(name)
     with progress(as_json) as shown, ExitStack() as stack:
         names = several.names_of(engine, name) if pairs else [name]
         for one in names:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from labkit import faults
-from labkit.cli.common import RUNS, LangOption, NameOption, RunsOption, out, speak
+from labkit.cli.common import RUNS, LangOption, NameOption, RunsOption, lab_name, out, speak
 from labkit.cli.show import in_line, sign
 from labkit.cluster import lifecycle
 from labkit.engine import Engine
@@ -57,7 +57,7 @@ def watch(
     if port and not web:
         raise BadInput("--port is the page's; it goes with --web")
     language = speak(choose(lang, os.environ))
-    lab = lifecycle.require(Engine.connect(), name or "lab")
+    lab = lifecycle.require(Engine.connect(), lab_name(name))
     screen = out.is_terminal and sys.stdin.isatty() and not web
 
     def heard(text: Text) -> None:

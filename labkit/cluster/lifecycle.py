@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from labkit.cluster import access, lock, service
-from labkit.cluster.lab import Lab, joined
+from labkit.cluster.lab import Lab, joined, network_name
 from labkit.cluster.making import (
+    AUTO,
     BARE,
     GRANT,
     GUEST,
@@ -77,9 +79,9 @@ def _require_ours(engine: Engine, name: str) -> None:
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
     """Brings a lab up, or finds that it is. Returns when the nodes hear each other and all pages are served.
 
-    Whatever goes wrong, Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out,
-    NotAvailable for another user's lab, and BadInput for a name of the nodes' interface that the engine would not give
-    it.
+    One that is up with other settings is removed first, unless its ports or subnet cannot be had. Whatever goes wrong,
+    Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out, NotAvailable for another
+    user's lab, and BadInput for a name of the nodes' interface that the engine would not give it.
     """
     _require_ours(engine, spec.name)
     if spec.network.interface != NIC:
@@ -98,6 +100,7 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     first = spec.nodes[spec.preferred].engine
     digests = {"node": (hosts[first].images if first else found).node, "client": found.client}
     present = find(engine, spec.name)
+    options = _with_choices(present, spec, options)
     if present is not None and _is(present, spec, digests, options):
         progress.step(f"the lab {spec.name!r} is up already")
         statuses = present.statuses()
@@ -108,6 +111,7 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
             present.restore()
         return Start(present)
     if present is not None:
+        _require_room(engine, spec, options)
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
     remove(engine, spec.name, progress)
     try:
@@ -117,6 +121,29 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
         for one in (engine, *others.values()):  # whose parts lead to each other only when all are made
             _remove_here(one, spec.name, Silent())
         raise
+
+
+def _with_choices(present: Lab | None, spec: Spec, options: Options) -> Options:
+    """What `auto` chose for the lab that is up stays automatic, unless a subnet is asked for, or lab.yaml has another.
+
+    The label AUTO keeps that: whether the ports are chosen, and in place of which subnet one is.
+    """
+    before = json.loads(present.client.labels.get(AUTO, "{}")) if present else {}
+    asked = str(spec.network.pool)
+    if present and spec.network.pool == present.spec.network.pool:
+        asked = before.get("subnet", asked)
+    ports = options.auto_ports or before.get("ports", False)
+    subnet = asked == before.get("subnet") if options.auto_subnet is None else options.auto_subnet
+    chosen = json.dumps({"ports": ports, **({"subnet": asked} if subnet else {})})
+    return replace(options, auto_ports=ports, auto_subnet=subnet, labels={**options.labels, AUTO: chosen})
+
+
+def _require_room(engine: Engine, spec: Spec, options: Options) -> None:
+    """Raises NotAvailable, as making it would, where ports or the subnet are another's, before a lab goes for it."""
+    if not options.auto_ports:
+        create.require_free_ports(engine, list(spec.ports.model_dump().values()), spec.name)
+    if not options.auto_subnet and spec.network.subnet != "auto":
+        network.require_free_subnet(engine, spec.network.pool, network_name(spec.name))
 
 
 def _others(engine: Engine, spec: Spec) -> dict[str, Engine]:

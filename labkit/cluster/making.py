@@ -17,8 +17,8 @@ from labkit.render import STATUS, File, Samples, node_files
 from labkit.spec import Spec
 from labkit.timing import MS, now_ns
 
-SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE = (
-    f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service")
+SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE, AUTO = (
+    f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service", "auto")
 )
 GUEST = "labkit.guest"  # on what a lab has on other engines than its own: the identity of its own
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
@@ -34,16 +34,16 @@ class Options:
     staged: the preferred node first, its peer once the VIP answers; otherwise both at once. bare: Heartbeat is
     installed and not configured. before_power: called with the nodes made and not yet running, so that it can put files
     there; with bare it may configure Heartbeat its own way, and nobody waits for what comes of that. auto_ports,
-    auto_subnet: free ones in place of the spec's. labels: more of them for the client, which has those that tell of the
-    lab. watched: the engine looks after the containers' health, which costs 2 % of a CPU a lab. mirror, rebuild: see
-    engine.images.
+    auto_subnet: free ones in place of the spec's, which the lab keeps in mind; None: as it was with the lab that is up.
+    labels: more of them for the client, which has those that tell of the lab. watched: the engine looks after the
+    containers' health, which costs 2 % of a CPU a lab. mirror, rebuild: see engine.images.
     """
 
     staged: bool = True
     bare: bool = False
     before_power: Callable[[Lab], None] | None = None
     auto_ports: bool = False
-    auto_subnet: bool = False
+    auto_subnet: bool | None = None
     watched: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     mirror: str = ""

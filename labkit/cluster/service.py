@@ -52,7 +52,7 @@ def digest(spec: Spec) -> str:
 
 def _inside(root: Path) -> Iterator[Path]:
     """The files of a folder and of those in it, sorted; a link to a file counts as the file."""
-    return (path for path in sorted(root.rglob("*")) if path.is_file())
+    return (path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".pyc")
 
 
 def _mode(path: Path) -> int:

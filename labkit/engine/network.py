@@ -167,17 +167,22 @@ def free_subnets(
     raise NotAvailable(f"no free /{wanted.prefixlen} is left in {where}; remove networks that nobody needs")
 
 
+def require_free_subnet(engine: Engine, subnet: ipaddress.IPv4Network, but_for: str = "") -> None:
+    """Raises SubnetTaken naming the network that has the subnet. but_for: a network that does not count."""
+    for other, owner in taken_subnets(engine).items():
+        if subnet.overlaps(other) and owner != but_for:
+            raise SubnetTaken(
+                f"network.subnet: {subnet} is taken by the engine's network {owner!r} ({other}); choose another one,"
+                f" or use `--subnet auto`"
+            )
+
+
 def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network, parent: str | None) -> SdkNetwork:
     """A macvlan in bridge mode over the parent link, or with parent None a bridge network. Neither leads anywhere.
 
     Raises SubnetTaken naming the network that has the subnet.
     """
-    for other, owner in taken_subnets(engine).items():
-        if subnet.overlaps(other):
-            raise SubnetTaken(
-                f"network.subnet: {subnet} is taken by the engine's network {owner!r} ({other}); choose another one,"
-                f" or use `--subnet auto`"
-            )
+    require_free_subnet(engine, subnet)
     driver, options = (BRIDGE, {}) if parent is None else (MACVLAN, {"parent": parent, "macvlan_mode": "bridge"})
     # internal: no default route; and the gateway's ports are published on its other network
     return _make(engine, lab, name, subnet, driver=driver, options=options, internal=True)

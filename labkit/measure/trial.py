@@ -21,6 +21,7 @@ class TrialMeasures:
 
     number                     which trial
     fault, node                what was injected and where; None if it never was
+    cut_short                  whether nobody waited until the service was back, or had its time; None without a fault
     server_before, _after      who answered last before the fault, and last before healing (or the trial's end)
     outage_ms                  longest time between two good answers from the fault until healing, see `Service`
     outage_start_ms            when the last good answer before it was in hand, relative to the fault's `before_ns`
@@ -56,6 +57,7 @@ class TrialMeasures:
     dual_owner_ms: float | None
     fault: str | None = None
     node: str | None = None
+    cut_short: bool | None = None
     server_before: str | None = None
     server_after: str | None = None
     outage_ms: float | None = None
@@ -102,6 +104,7 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         end_ns = heal["before_ns"] if heal else trial.end_ns
         service = observe(requests, inject["before_ns"], end_ns, _silence_ms(run))
         measures = _with_fault(measures, trial, _setting(run, inject, end_ns, service))
+        measures = replace(measures, cut_short=heal.get("early", False) if heal else not trial.of("trial-end"))
     if heal:
         failback = observe(requests, heal["before_ns"], trial.end_ns, _silence_ms(run))
         measures = _with_failback(measures, trial, heal["before_ns"], failback)

@@ -13,7 +13,7 @@ import yaml
 
 from labkit import faults, platforms
 from labkit.cluster import Lab
-from labkit.engine import Engine, network
+from labkit.engine import Engine, create, network
 from labkit.spec import Spec
 from tests.e2e.helpers import (
     FAST,
@@ -150,18 +150,49 @@ def test_a_port_that_a_container_has(engine: Engine, lab: Lab) -> None:
     assert leftovers(engine, NAME) == []
 
 
-def test_a_subnet_that_is_taken(engine: Engine) -> None:
-    """A subnet that a network of the engine has is told with that network's name, and nothing is left."""
+@contextmanager
+def taken_subnet(engine: Engine) -> Iterator[str]:
+    """A subnet that a network has which is no lab's."""
     subnet = str(network.free_subnet(engine, Spec().network.pool))
     pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet=subnet)])
     other = engine.client.networks.create(named("other"), internal=True, ipam=pool)
     try:
-        told = complaint(run_cli("up", "--name", NAME, "--subnet", subnet, "--ports", "auto"), 4)
+        yield subnet
     finally:
         other.remove()
+
+
+def test_a_subnet_that_is_taken(engine: Engine) -> None:
+    """A subnet that a network of the engine has is told with that network's name, and nothing is left."""
+    with taken_subnet(engine) as subnet:
+        told = complaint(run_cli("up", "--name", NAME, "--subnet", subnet, "--ports", "auto"), 4)
     assert subnet in told
     assert repr(named("other")) in told
     assert "--subnet auto" in told
+    assert leftovers(engine, NAME) == []
+
+
+def test_a_lab_with_chosen_ports_and_subnet_stays_as_it_is(working_folder: Path, engine: Engine) -> None:
+    """What `auto` has chosen is no other setting than lab.yaml's, and is chosen again for a lab that is made anew. One
+    that cannot be made anew stays. Commands know its name from lab.yaml."""
+    (working_folder / "lab.yaml").write_text(f"name: {NAME}\n")
+    with taken_subnet(engine) as taken:
+
+        def up(*options: str, code: int = 0) -> list[str]:
+            done = run_cli("up", "--together", *options)
+            assert done.exit_code == code, done.stderr
+            return [str(one.sdk.id) for one in create.find_containers(engine, NAME)]
+
+        try:
+            first = up("--subnet", "auto", "--ports", "auto")
+            assert sorted(up()) == sorted(first)
+            assert sorted(up("--subnet", taken, code=4)) == sorted(first)
+            other = up("--deadtime", "6")
+            assert not set(other) & set(first)
+            told = run_cli("status", "--json").document
+            assert told["ports"]["vip_http"] != Spec().ports.vip_http
+        finally:
+            assert run_cli("down").exit_code == 0
     assert leftovers(engine, NAME) == []
 
 

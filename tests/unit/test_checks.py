@@ -8,7 +8,17 @@ from labkit.checks import Finding, Judgement, all_checks, each_trial, judge_all,
 from labkit.errors import BadInput
 from labkit.history import Event
 from labkit.measure import TrialMeasures, measure
-from tests.unit.histories import MASTER, SLAVE, TrialBuilder, dual_owner, failover, never_back, no_op, run_event
+from tests.unit.histories import (
+    MASTER,
+    SLAVE,
+    TrialBuilder,
+    at_ns,
+    dual_owner,
+    failover,
+    never_back,
+    no_op,
+    run_event,
+)
 
 NAMES = [
     "cadence-kept",
@@ -54,6 +64,17 @@ def test_a_history_without_trials_is_unknown_to_every_check() -> None:
 def test_an_empty_trial_is_unknown_to_every_check() -> None:
     """A trial that was begun and nothing more is no data either."""
     assert verdicts([run_event(), *TrialBuilder().start().events]) == NOT_JUDGED
+
+
+@pytest.mark.parametrize("healed", [True, False])
+def test_a_trial_that_was_cut_short_says_nothing_about_the_service(healed: bool) -> None:
+    """Ctrl-C heals before the takeover could be seen, kill -9 not even that; with time enough, it fails."""
+    whole = never_back(1)
+    events = [{**event, "early": True} if event.get("stage") == "heal" else event for event in whole]
+    if not healed:
+        events = [event for event in whole if (event.get("t_ns") or event["before_ns"]) < at_ns(4900)]
+    assert verdicts([run_event(), *whole])["service-back"] == "fail"
+    assert verdicts([run_event(), *events])["service-back"] == "unknown"
 
 
 def test_missing_trials_leave_a_run_unknown() -> None:

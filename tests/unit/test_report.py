@@ -58,6 +58,11 @@ NOTHING = [run_event(fault="none", expects_move=False, predicted={"outage_ms": [
             " unknown: expected-move, right-server, within-predicted-band.",
         ),
         (
+            [{**event, "early": True} if event.get("stage") == "heal" else event for event in GAVE_UP],
+            "apache-stop on master-cluster: the outage was not measured; 6 of 10 checks passed, unknown:"
+            " expected-move, right-server, service-back, within-predicted-band.",
+        ),
+        (
             NOTHING,
             "none on master-cluster: no outage in 1,000 requests, served by master-cluster; 10 of 10 checks passed.",
         ),
@@ -68,7 +73,7 @@ NOTHING = [run_event(fault="none", expects_move=False, predicted={"outage_ms": [
             " service-back, single-owner, within-predicted-band.",
         ),
     ],
-    ids=["many", "partly", "gave-up", "nothing", "empty"],
+    ids=["many", "partly", "gave-up", "cut-short", "nothing", "empty"],
 )
 def test_the_headline_tells_the_whole_result(events: list[Event], sentence: str) -> None:
     """One sentence: what was done, what it cost, who served, what the checks say. The reports begin with it."""
