@@ -17,6 +17,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text as RichText
 
 from labkit import faults
 from labkit.cli.common import RUNS, LangOption, NameOption, RunsOption, lab_name, out, speak
@@ -150,33 +151,40 @@ def _picture(
     keys: Mapping[str, str],
     refused: str,
     height: int,
-) -> Iterator[Any]:
-    """What fills the screen, from the top. height: of the screen, in lines; what a trial tells takes what is left."""
+) -> list[Any]:
+    """What fills the screen, from the top. height: of the screen, in lines; a trial's steps take what is left."""
     without = document["without_answer_ms"]
     alarm = f"  [red]{word['without'].format(ago=duration(without))}[/red]" if without is not None else ""
-    yield f"[bold]labkit, {word['title']}: {lab}[/bold]  [dim]{word['end']}[/dim]"
-    yield f"[bold]{escape(document['owned'])}[/bold] · {escape(document['client'])}{alarm}"
-    yield _nodes(document["nodes"], word)
-    yield from _minute(document, word, language)
+    top: list[Any] = [
+        f"[bold]labkit, {word['title']}: {lab}[/bold]  [dim]{word['end']}[/dim]",
+        f"[bold]{escape(document['owned'])}[/bold] · {escape(document['client'])}{alarm}",
+        _nodes(document["nodes"], word),
+        *_minute(document, word, language),
+    ]
     holder = word["held"].format(holder=document["holder"]) if document["holder"] else ""
     if note := refused or holder:
-        yield f"[yellow]{escape(note)}[/yellow]"
+        top.append(f"[yellow]{escape(note)}[/yellow]")
     trial = document["trial"]
-    menu = Columns([f"[bold]{key}[/bold] {name}" for key, name in keys.items()], padding=(0, 2))
-    lines = out.render_lines(menu)
-    left = height - 14 - len(lines) - min(len(document["results"]), 3)
     if trial is None:
-        yield f"[dim]{word['no_trial']}[/dim]"
+        top.append(f"[dim]{word['no_trial']}[/dim]")
     else:
         stage = f": {trial['stage_in_words']}" if trial["stage_in_words"] else ""
-        yield f"[bold]{escape(trial['fault'])}[/bold]{escape(stage)}"
-        for step in trial["steps"][-max(left, 3) :]:
-            line = in_line(step["after_ms"], step["kind"], step["what"], step["detail"])
-            yield out.render_str(line, markup=True, overflow="ellipsis")
+        top.append(f"[bold]{escape(trial['fault'])}[/bold]{escape(stage)}")
+    bottom: list[Any] = []
     for one in document["results"][:3]:
         what = word["on"].format(fault=one["fault"], node=one["node"] or "-")
-        yield f"{sign(one['verdict'], language)}  {escape(what)}: [bold]{one['outage']}[/bold]"
-    yield menu
+        bottom.append(f"{sign(one['verdict'], language)}  {escape(what)}: [bold]{one['outage']}[/bold]")
+    bottom.append(Columns([f"[bold]{key}[/bold] {name}" for key, name in keys.items()], padding=(0, 2)))
+    left = height - len(out.render_lines(Group(*top, *bottom)))
+    steps = trial["steps"][-left:] if trial is not None and left > 0 else []
+    return [*top, *map(_step, steps), *bottom]
+
+
+def _step(step: Mapping[str, Any]) -> RichText:
+    """One line, cut where the screen ends."""
+    line = RichText.from_markup(in_line(step["after_ms"], step["kind"], step["what"], step["detail"]))
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def _nodes(nodes: list[dict[str, Any]], word: Mapping[str, str]) -> Table:

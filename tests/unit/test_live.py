@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from rich.console import Group
 
+from labkit.cli.common import out
+from labkit.cli.watch import _picture
 from labkit.cluster import NodeStatus
 from labkit.errors import NotAvailable
 from labkit.faults import all_faults
@@ -22,7 +26,7 @@ from labkit.live.steps import Steps
 from labkit.live.view import SHOWN_S, View
 from labkit.live.watcher import BUSY
 from labkit.live.web import LOOPBACK, served
-from labkit.live.words import WORDS
+from labkit.live.words import WORDS, words
 from labkit.measure import result
 from labkit.spec import Spec
 from labkit.timing import MS, SECOND
@@ -219,6 +223,21 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     text: str
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (110, 45)])
+def test_the_keys_stay_on_a_screen(seen: Seen, monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+    """However much a trial has to tell, every fault can be read, and a line that is too long is cut."""
+    monkeypatch.setattr(out, "_width", width)
+    step = {"after_ms": 1234.5, "kind": "log", "what": "declared-dead", "detail": "a line of a log " * 10}
+    trial = {"fault": "node-kill", "stage_in_words": "", "steps": [step] * 50}
+    results = [{"verdict": "pass", "fault": "node-kill", "node": MASTER, "outage": "1.50 s"}] * 5
+    keys = dict(zip(string.ascii_letters, all_faults(), strict=False))
+    document = {**seen.now, "trial": trial, "results": results}
+    drawn = out.render_lines(Group(*_picture(document, words("en"), "en", "lab", keys, "", height)))
+    assert len(drawn) == height
+    told = " ".join("".join(segment.text for segment in line) for line in drawn).split()
+    assert set(told) >= {*keys, *keys.values(), "declared-dead"}
 
 
 class Site:
