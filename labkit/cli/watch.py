@@ -233,7 +233,7 @@ def _answers(second: Mapping[str, Any] | None, names: list[str]) -> str:
 
 
 def _owner(second: Mapping[str, Any] | None, names: list[str]) -> str:
-    if second is None:
+    if second is None or second["owners"] is None:
         return " "
     owners = second["owners"]
     if len(owners) > 1:

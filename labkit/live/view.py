@@ -63,12 +63,15 @@ CONTAINER: Mapping[str, Text] = {
 
 @dataclass
 class Second:
-    """What was seen in one second. good: answers by node; failed: requests without one; heartbeats: packets by node."""
+    """What was seen in one second. good: answers by node; failed: requests without one; heartbeats: packets by node.
+
+    owners: None until that is known.
+    """
 
     good: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     heartbeats: dict[str, int] = field(default_factory=dict)
-    owners: tuple[str, ...] = ()
+    owners: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -132,7 +135,7 @@ class View:
                 del self._seconds[old]
 
     def _second(self, t_ns: int) -> Second:
-        return self._seconds.setdefault(t_ns // SECOND, Second(owners=self._owners or ()))
+        return self._seconds.setdefault(t_ns // SECOND, Second(owners=self._owners))
 
     def _named(self, mac: str) -> str:
         return self._macs.get(mac, mac)
@@ -165,7 +168,7 @@ class View:
         if len(self._rounds) == STEADY_ROUNDS and len(set(self._rounds)) == 1 and self._rounds[0] != self._owners:
             self._owners = self._rounds[0]
             self._say(self._owned())
-        self._second(t_ns).owners = self._owners or ()
+        self._second(t_ns).owners = self._owners
 
     def _owned(self) -> Text:
         if self._owners is None:

@@ -67,7 +67,7 @@ function showMinute(state) {
   for (const svg of document.querySelectorAll(".lane")) {
     const { owner, beats } = svg.dataset;
     const kind = `of${nodes.indexOf(owner ?? beats) + 1}`;
-    const on = (second) => second !== null && (owner ? second.owners.includes(owner) : (second.heartbeats[beats] ?? 0) > 0);
+    const on = (second) => second !== null && (owner ? (second.owners ?? []).includes(owner) : (second.heartbeats[beats] ?? 0) > 0);
     svg.replaceChildren(...state.seconds.flatMap((second, x) => (on(second) ? bar(kind, x, owner ? 0 : 0.2, owner ? 1 : 0.6) : [])));
   }
   show(get("summary"), state.summary);

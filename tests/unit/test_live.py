@@ -86,6 +86,14 @@ def test_nothing_is_claimed_before_it_was_seen(seen: Seen) -> None:
         assert [node[name] for name in unknown] == [None] * len(unknown)
 
 
+def test_before_two_rounds_nobody_knows_the_owner(seen: Seen) -> None:
+    """Unknown is not nobody."""
+    seen.asked(100, MASTER)
+    assert seen.now["seconds"][-1]["owners"] is None
+    seen.asked(200, MASTER)
+    assert seen.now["seconds"][-1]["owners"] == [MASTER]
+
+
 def test_an_owner_is_new_after_two_rounds_that_agree(seen: Seen) -> None:
     """One lost answer is no change of the owner; a lasting one is, and is told once."""
     for ms, owner in ((100, MASTER), (200, MASTER), (300, None), (400, MASTER)):
