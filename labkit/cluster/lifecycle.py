@@ -124,18 +124,19 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
 
 
 def _with_choices(present: Lab | None, spec: Spec, options: Options) -> Options:
-    """What `auto` chose for the lab that is up stays automatic, unless a subnet is asked for, or lab.yaml has another.
+    """What `auto` chose for the lab that is up stays automatic, unless --subnet or lab.yaml now ask for something else.
 
-    The label AUTO keeps that: whether the ports are chosen, and in place of which subnet one is.
+    The label AUTO keeps in place of which ports and which subnet others were chosen; null for none.
     """
     before = json.loads(present.client.labels.get(AUTO, "{}")) if present else {}
-    asked = str(spec.network.pool)
+    ports, subnet = spec.ports.model_dump(), str(spec.network.pool)
     if present and spec.network.pool == present.spec.network.pool:
-        asked = before.get("subnet", asked)
-    ports = options.auto_ports or before.get("ports", False)
-    subnet = asked == before.get("subnet") if options.auto_subnet is None else options.auto_subnet
-    chosen = json.dumps({"ports": ports, **({"subnet": asked} if subnet else {})})
-    return replace(options, auto_ports=ports, auto_subnet=subnet, labels={**options.labels, AUTO: chosen})
+        subnet = before.get("subnet") or subnet
+    auto_ports = options.auto_ports or before.get("ports") == ports
+    auto_subnet = before.get("subnet") == subnet if options.auto_subnet is None else options.auto_subnet
+    chosen = {"ports": ports if auto_ports else None, "subnet": subnet if auto_subnet else None}
+    labels = {**options.labels, AUTO: json.dumps(chosen)}
+    return replace(options, auto_ports=auto_ports, auto_subnet=auto_subnet, labels=labels)
 
 
 def _require_room(engine: Engine, spec: Spec, options: Options) -> None:

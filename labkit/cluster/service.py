@@ -51,7 +51,7 @@ def digest(spec: Spec) -> str:
 
 
 def _inside(root: Path) -> Iterator[Path]:
-    """The files of a folder and of those in it, sorted; a link to a file counts as the file."""
+    """The files of a folder and of those in it, sorted, without Python's caches; a link to a file counts as it."""
     return (path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".pyc")
 
 
