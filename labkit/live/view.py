@@ -236,7 +236,7 @@ class View:
             self._last, self._trial = self._trial, None
             self._say(listed([same(result["fault"]), _outage(trial)], same(": ")))
 
-    def failed(self, fault: str, reason: str) -> None:
+    def failed(self, fault: str, reason: Text) -> None:
         """The trial came to nothing."""
         with self._lock:
             self._last, self._trial = self._trial, None

@@ -15,7 +15,7 @@ from labkit import faults, runner
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.errors import LabkitError, NotAvailable
 from labkit.judging import REPORT, judged
-from labkit.language import Said, Text
+from labkit.language import Said, Text, same
 from labkit.live.view import View
 from labkit.probe import Agent, Heartbeats, Settings
 from labkit.progress import Silent
@@ -27,6 +27,7 @@ ASK_EVERY = 4  # looks: so often the nodes are asked, which costs them some CPU 
 TURN_S = 0.2  # the longest time until the main loop notices that the lab is gone
 
 UNKNOWN = Text("there is no fault {fault!r}", "no existe el fallo {fault!r}")
+INTERRUPTED = Text("interrupted", "interrumpido")
 BUSY = Text("a trial is going on; wait until it is measured", "hay un ensayo en curso; espere a que se mida")
 HELD = Text("another command is changing the lab: {holder}", "otro comando está cambiando el laboratorio: {holder}")
 
@@ -110,7 +111,8 @@ class Watcher:
             self.reports[folder.path.name] = folder.path
             self.view.measured(result, f"runs/{folder.path.name}/{REPORT}")
         except BaseException as error:
-            self.view.failed(name, str(error).partition("\n")[0] or "interrupted")
+            reason = str(error).partition("\n")[0]
+            self.view.failed(name, same(reason) if reason else INTERRUPTED)
             if not isinstance(error, LabkitError):
                 raise
         finally:

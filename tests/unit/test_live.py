@@ -21,7 +21,7 @@ from labkit.errors import NotAvailable
 from labkit.faults import all_faults
 from labkit.history import trials
 from labkit.judging import REPORT
-from labkit.language import Said, Text
+from labkit.language import Said, Text, same
 from labkit.live.steps import Steps
 from labkit.live.view import SHOWN_S, View
 from labkit.live.watcher import BUSY
@@ -206,7 +206,7 @@ def test_a_trial_that_came_to_nothing(seen: Seen) -> None:
     seen.view.pressed("node-kill")
     seen.view.measured({**result([run_event(), *failover(1)]), "checks": []}, f"runs/one/{REPORT}")
     seen.view.pressed("node-kill")
-    seen.view.failed("node-kill", "the disk is full")
+    seen.view.failed("node-kill", same("the disk is full"))
     assert not seen.now["busy"]
     assert seen.now["trial"]["result"] is None
     assert len(seen.now["results"]) == 1
