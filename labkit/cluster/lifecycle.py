@@ -105,7 +105,7 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
         progress.step(f"the lab {spec.name!r} is up already")
         statuses = present.statuses()
         if options.bare or (joined(statuses) and not present.idle(statuses)):
-            await_ready(present, options)
+            await_ready(present, options, progress)
         else:
             progress.step("something is broken in it: it is brought to its starting state")
             present.restore()

@@ -10,7 +10,7 @@ from pathlib import Path
 from labkit.cluster import access, service
 from labkit.cluster.lab import Lab, container_name, helper_name, joined, network_name
 from labkit.engine import Container, Engine, Placed, create, grants, images, network
-from labkit.errors import LabkitError, NotAvailable
+from labkit.errors import LabkitError, NotAvailable, Unsettled
 from labkit.heartbeat import commands
 from labkit.progress import Progress
 from labkit.render import STATUS, File, Samples, node_files
@@ -181,7 +181,7 @@ def start(lab: Lab, options: Options, progress: Progress) -> Start:
         starting.append(pool.submit(second.start))
         for one in (*starting, opening):
             one.result()
-    await_ready(lab, options)
+    await_ready(lab, options, progress)
     came.milestones_ms.setdefault("vip", (now_ns() - begun) / MS)
     open_doors(lab)
     _milestone(came, "ready", begun)
@@ -194,11 +194,12 @@ def open_doors(lab: Lab) -> Path:
     return access.write_config(lab.engine, lab.name, lab.client, lab.gateway, lab.nodes, ports)
 
 
-def await_ready(lab: Lab, options: Options) -> None:
+def await_ready(lab: Lab, options: Options, progress: Progress) -> None:
     """Waits until the nodes hear each other and all pages are served; in a bare lab, the nodes' own pages alone.
 
     Where both start at once on a busy machine, one may be first and take all for a while; when it gives the resources
-    back its apache2 is stopped, and nobody starts it. So such a pair is brought to its starting state.
+    back its apache2 is stopped, and nobody starts it. So such a pair is brought to its starting state. A pair in which
+    Heartbeat has lost a message of its own scripts (see Lab._settle) would wait for ever, and is booted again.
     """
     if options.bare:
         for name, node in lab.spec.nodes.items():
@@ -208,8 +209,14 @@ def await_ready(lab: Lab, options: Options) -> None:
     if options.staged:
         lab.await_pages()
     else:
-        lab.await_page(lab.vip, "the VIP answers")
-        lab.restore()
+        try:
+            lab.await_page(lab.vip, "the VIP answers")
+            lab.restore()
+        except Unsettled:
+            if not lab.whole:
+                raise
+            progress.step("the nodes do not settle: they are booted again")
+            lab.restore(patience_s=0)
     if lab.spec.service.given:
         lab.require_telling()
 
