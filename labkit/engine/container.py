@@ -281,10 +281,14 @@ class Process:
     def close(self, timeout_s: float = 5.0) -> None:
         """Ends its input, which ends the process, and waits until its last line was heard.
 
-        Over TLS the input cannot end alone: one that was not told to end is waited for in vain, and cut off.
+        One that does not end then is cut off, and so is one over TLS, where the input cannot end alone.
         """
         if not isinstance(self._socket, ssl.SSLSocket):
-            with suppress(OSError):  # it may have gone already
-                self._socket.shutdown(socket.SHUT_WR)
+            self._shut(socket.SHUT_WR)
         self._thread.join(timeout_s)
-        self._stream.close()
+        if self.alive:
+            self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
+        with suppress(OSError):  # it may have gone already
+            self._socket.shutdown(how)

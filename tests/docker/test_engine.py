@@ -398,7 +398,7 @@ def test_a_container_that_was_cut_off_has_no_address(client: Container) -> None:
 
 
 def test_a_command_that_has_ended_leaves_no_connection(client: Container) -> None:
-    """Neither one that was waited for, nor one that was talked with and ended by itself or was told to."""
+    """Neither one that was waited for, nor one that was talked with and ended by itself, was told to, or given up."""
 
     def connections() -> int:
         return sum(os.readlink(file).startswith("socket:") for file in Path("/proc/self/fd").iterdir() if file.exists())
@@ -413,6 +413,10 @@ def test_a_command_that_has_ended_leaves_no_connection(client: Container) -> Non
             gone = client.talk("true", heard=lambda _: None)
             wait_until(partial(getattr, gone, "alive"), not_, WAIT_S, "the command has ended")
             client.talk("cat", heard=lambda _: None).close()
+            stubborn = client.talk("sleep", "60", heard=lambda _: None)
+            stubborn.close(timeout_s=0.1)
+            wait_until(partial(getattr, stubborn, "alive"), not_, WAIT_S, "nobody listens to it any more")
+            assert not stubborn.errors
         assert connections() <= before
     finally:
         gc.enable()
