@@ -183,8 +183,8 @@ def strays(engine: SecondEngine) -> list[str]:
             roots = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
             contained = any(one[4] == "/" and str(engine.folder) in " ".join(one) for one in roots)
             name = (process / "comm").read_text().strip()
-            engines = name in ("dockerd", "containerd") or (name == "containerd-shim" and not _children(process))
-            if contained or (int(process.name) in inside and not engines):
+            its_own = name in ("dockerd", "containerd") or (name == "containerd-shim" and not _children(process))
+            if contained or (int(process.name) in inside and not its_own):
                 found.append(f"{process.name} {name}")
     return found
 
