@@ -18,10 +18,10 @@ help: ## list the targets
 lab: engine ## build the images, start the pair, check it, force a failover, say what it cost
 	$(BIN)/labkit lab
 
-test: lint types images compose ## lint, types and all tests, on the real Heartbeat and a real engine
+test: lint types images compiler compose ## lint, types and all tests, on the real Heartbeat and a real engine
 	$(BIN)/pytest -n 2 --dist loadscope
 
-unit: venv ## the tests that need no engine (seconds)
+unit: venv compiler ## the tests that need no engine (seconds)
 	$(BIN)/pytest tests/unit
 
 lint: venv ## ruff, shellcheck, and the schemas of what GitHub and others read
@@ -147,6 +147,9 @@ venv:
 
 engine: venv
 	@scripts/bootstrap engine
+
+compiler:
+	@scripts/bootstrap compiler
 
 compose: engine
 	@scripts/bootstrap compose

@@ -63,17 +63,18 @@ class History:
         except OSError as error:
             raise NotAvailable(f"cannot write {path}: {error.strerror}. Make room, or name another place.") from error
 
-    def append(self, event: Event) -> None:
-        """Write one event as one line and hand it to the system, so that a killed run keeps every finished line.
+    def append(self, *events: Event) -> None:
+        """Write each event as one line and hand them to the system, so that a killed run keeps every finished line.
 
-        BadInput if the event lacks what its kind must hold: better now than when the run is judged.
+        BadInput if an event lacks what its kind must hold: better now than when the run is judged.
         """
-        if wrong := _wrong(event):
-            raise BadInput(f"{self.path}: {wrong}: {event!r}")
-        line = _LINE.encode(event) + "\n"
+        for event in events:
+            if wrong := _wrong(event):
+                raise BadInput(f"{self.path}: {wrong}: {event!r}")
+        lines = "".join(_LINE.encode(event) + "\n" for event in events)
         with self._lock:
             try:
-                self._file.write(line)
+                self._file.write(lines)
                 self._file.flush()
             except OSError as error:
                 raise NotAvailable(f"cannot write {self.path}: {error.strerror}. Make room and run again.") from error

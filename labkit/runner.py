@@ -132,18 +132,20 @@ class _Run:
         self.trial: int | None = None
         self.young_until_ns = 0
 
-    def note(self, event: Event) -> None:
-        """Writes an event of the present trial; between trials nothing is recorded."""
-        if event.get("marker") == "starting":
-            self.young_until_ns = max(self.young_until_ns, event["t_ns"] + int(commands.YOUNG_MS * MS))
+    def note(self, *events: Event) -> None:
+        """Writes events of the present trial; between trials nothing is recorded."""
+        for event in events:
+            if event.get("marker") == "starting":
+                self.young_until_ns = max(self.young_until_ns, event["t_ns"] + int(commands.YOUNG_MS * MS))
         if self.trial is not None:
-            event = {**event, "trial": self.trial}
-            self.history.append(event)
-            self.watch(event)
+            noted = [{**event, "trial": self.trial} for event in events]
+            self.history.append(*noted)
+            for event in noted:
+                self.watch(event)
 
     def all_trials(self) -> None:
         capture = Capture(self.lab)
-        agent = Agent(self.lab, self.scenario.settings, self.note)
+        agent = Agent(self.lab, self.scenario.settings, lambda events: self.note(*events))
         self.lab.clock = agent.now_ns
         followers = [
             LogFollower(node, self.wall_offset(name, agent), self.note) for name, node in self.lab.nodes.items()

@@ -80,11 +80,11 @@ def cost_of_measuring(engine: Engine, folder: Path) -> Table:
         _, mib = lab.usage()
         history = History.create(folder / "history.jsonl")  # stays open: who follows a log ends with its node
 
-        def note(event: Event) -> None:
-            history.append({**event, "trial": 1})
+        def note(*events: Event) -> None:
+            history.append(*({**event, "trial": 1} for event in events))
 
         capture = Capture(lab)
-        agent = Agent(lab, Settings(), note)
+        agent = Agent(lab, Settings(), lambda events: note(*events))
         followers = [LogFollower(node, lambda: agent.offset_ns, note) for node in lab.nodes.values()]
         watched = shares(lab)
         for follower in followers:

@@ -68,7 +68,7 @@ def look_at(lab: Lab) -> Look:
     Raises Unsettled if the agent says nothing.
     """
     events: list[Event] = []
-    agent = Agent(lab, Settings(), events.append)
+    agent = Agent(lab, Settings(), events.extend)
     try:
         begun_ns = agent.now_ns() + SECOND  # its start is not the probe's cost
         agent.wait(lambda seen: seen.latest_ns >= begun_ns, 30, "the probe is at work")

@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from labkit import faults, runner
 from labkit.cluster import Lab, lifecycle, lock
 from labkit.errors import LabkitError, NotAvailable
+from labkit.history import Event
 from labkit.judging import REPORT, judged
 from labkit.language import Said, Text, same
 from labkit.live.view import View
@@ -51,7 +52,7 @@ class Watcher:
         self._busy = False
         self._trouble: Exception | None = None
         self._closing = threading.Event()
-        self._agent = Agent(lab, GENTLE, self.view.take)
+        self._agent = Agent(lab, GENTLE, self._heard)
         self._heartbeats = Heartbeats(lab, lambda: self._agent.offset_ns, self.view.take)
         self._thread = threading.Thread(target=self._look, name="looking at the nodes", daemon=True)
         self._thread.start()
@@ -61,6 +62,10 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _heard(self, events: list[Event]) -> None:
+        for event in events:
+            self.view.take(event)
 
     # From any thread
 

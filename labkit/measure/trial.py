@@ -41,7 +41,8 @@ class TrialMeasures:
     requests, requests_failed  counts over the whole trial
     outcomes                   the same by outcome
     answered_by                good answers by the node that gave them
-    cadence_within_5ms         share of requests that started within 5 ms of their slot, 0 to 1
+    cadence_within_5ms         share of requests that started within 5 ms of their slot, 0 to 1, from `armed` until
+                               healing: what is late before or afterwards bends no outage
     cost                       where the trial's time went
     pressure                   how busy the engine's host was in the outage
     flags                      what was out of bounds: cadence, pressure, steal, throttled; none on a quiet machine
@@ -86,7 +87,6 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
     """The figures of one trial. `run` is the history's header."""
     requests = trial.of("request")
     good = [request for request in requests if request["outcome"] == "good"]
-    on_time = sum(request["late_us"] <= ON_TIME_US for request in requests)
     measures = TrialMeasures(
         number=trial.number,
         outage_error_ms=run["cadence_ms"],
@@ -94,7 +94,7 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         requests_failed=len(requests) - len(good),
         outcomes=_counted(requests),
         answered_by=_counted(good, "server"),
-        cadence_within_5ms=on_time / _slots(requests) if requests else None,
+        cadence_within_5ms=_on_time(trial),
         clock_error_ms=max((event["error_ns"] / NS_PER_MS for event in trial.of("clocks")), default=None),
         dual_owner_ms=dual_owner_ms(trial),
     )
@@ -116,10 +116,16 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
     return replace(measures, flags=flags(measures.cadence_within_5ms, measures.pressure))
 
 
-def _slots(requests: list[Event]) -> int:
-    """How many requests were due. A slot that the probe itself missed has no request, and was not on time."""
-    numbers = [request["slot"] for request in requests]
-    return int(max(numbers) - min(numbers)) + 1
+def _on_time(trial: Trial) -> float | None:
+    """The share of the requests due in the measured time. A slot that the probe itself missed has none, and counts."""
+    armed, heal = trial.of("armed"), trial.fault("heal")
+    start_ns = armed[0]["t_ns"] if armed else trial.start_ns
+    end_ns = heal["before_ns"] if heal else trial.end_ns
+    due = [one for one in trial.of("request") if start_ns <= one["t_ns"] <= end_ns]
+    late_us: dict[int, int] = {one["slot"]: one["late_us"] for one in due}
+    if not late_us:
+        return None
+    return sum(late <= ON_TIME_US for late in late_us.values()) / (max(late_us) - min(late_us) + 1)
 
 
 def _setting(run: Event, inject: Event, end_ns: int, service: Service) -> Setting:

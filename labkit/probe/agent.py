@@ -5,23 +5,20 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from labkit.cluster import Lab
-from labkit.engine import Placed
 from labkit.errors import LabkitError, Unsettled
 from labkit.render import mark
 from labkit.timing import SECOND, now_ns
 
-INSTRUMENT = Path(__file__).with_name("instrument.py")  # the agent itself, which runs in the client
-AGENT = "/usr/lib/labkit/agent.py"  # where it lies there
+AGENT = "/usr/lib/labkit/agent"  # in the client; images/shared/agent.c
 # The ARP watcher's own link, made over $1 once; where the kernel has no macvlan, it has to share $1 with the probe.
 WATCHING_LINK = """
 ip link show watch0 >/dev/null 2>&1 || ip link add link "$1" name watch0 type macvlan mode bridge >/dev/null 2>&1
 ip link set watch0 up 2>/dev/null && echo watch0 || echo "$1"
 """
-Sink = Callable[[dict[str, Any]], None]
+Sink = Callable[[list[dict[str, Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,7 @@ class Agent:
         self.seen = Seen()
         self.offset_ns: int | None = None
         link = lab.client.must("sh", "-c", WATCHING_LINK, "link", lab.spec.network.interface).strip()
-        lab.client.put([Placed(AGENT, INSTRUMENT.read_bytes(), 0o755)])
-        command = ["python3", "-B", AGENT, "--vip", lab.vip, "--path", lab.spec.service.path, "--interface", link]
+        command = [AGENT, "--vip", lab.vip, "--path", lab.spec.service.path, "--interface", link]
         command += ["--cadence-ms", f"{settings.cadence_ms:g}", "--limit-ms", f"{settings.limit_ms:g}"]
         command += ["--arp-ms", f"{settings.arp_ms:g}"]
         for node in lab.nodes:
@@ -93,8 +89,7 @@ class Agent:
     def _heard(self, lines: list[str]) -> None:
         events: list[dict[str, Any]] = [json.loads(line) for line in lines]
         try:
-            for event in events:
-                self._sink(event)
+            self._sink(events)
         except LabkitError as error:  # on the listening thread; whoever waits next is told
             self._trouble = self._trouble or error
         with self._changed:

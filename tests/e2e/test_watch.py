@@ -69,7 +69,7 @@ def browse(lab: Lab, plan: list[list[Any]]) -> list[Any]:
 
 def at_work(lab: Lab) -> str:
     """What of the watch runs in the lab."""
-    return lab.client.run("pgrep", "-a", "-f", "agent.py|tcpdump").output
+    return lab.client.run("pgrep", "-a", "-f", "labkit/agent|tcpdump").output
 
 
 def text(name: str) -> str:

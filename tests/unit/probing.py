@@ -8,40 +8,31 @@ import queue
 import socket
 import struct
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from labkit.history import Event
-from labkit.probe.agent import INSTRUMENT
+from labkit.resources import images_dir
 from labkit.timing import now_ns
 
-AGENT = INSTRUMENT
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 60  # how long to wait for an event that has to come
-
-# The agent as it is, with an ARP watcher that asks nobody.
-WITHOUT_ARP = """
-import importlib.util, socket, sys
-spec = importlib.util.spec_from_file_location("agent", sys.argv.pop(1))
-agent = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(agent)
-
-class Deaf:
-    def __init__(self, *settings):
-        self.sock, self.other = socket.socketpair()
-    def due_ns(self):
-        return agent.now_ns() + 10**12
-    def ask_due(self):
-        pass
-
-agent.ArpWatcher = Deaf
-agent.main()
-"""
+SOURCE = images_dir() / "shared" / "agent.c"
+# As an image is built, but for what finds mistakes: each warning is an error, and so is a wrong use of memory.
+STRICT = "-std=gnu11 -O1 -g -Wall -Wextra -Wconversion -Wshadow -Werror -fsanitize=address,undefined"
+STRICT += " -fno-sanitize-recover=all"
 
 Behaviour = Callable[[socket.socket], bool]
 """What a server does with a connection that has asked for a page; whether to close it."""
+
+
+def compiled(folder: Path) -> Path:
+    """The agent, made by this host's C compiler (`scripts/bootstrap compiler`)."""
+    program = folder / "agent"
+    subprocess.run(["cc", *STRICT.split(), "-o", str(program), str(SOURCE)], check=True)
+    return program
 
 
 def answers(status: str, body: str) -> Behaviour:
@@ -137,7 +128,7 @@ class Agent:
 
     def __init__(self, *command: str) -> None:
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen([sys.executable, "-B", *command], stdin=pipe, stdout=pipe, text=True)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
         self.events: list[Event] = []
         self._told: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -23,23 +23,22 @@ from labkit.resources import images_dir
 from labkit.timing import MS, now_ns, pause_until
 from tests.unit.histories import MASTER, run_event
 from tests.unit.probing import (
-    AGENT,
     GOOD,
     LOOPBACK,
     PATIENCE_S,
-    WITHOUT_ARP,
     Agent,
     Behaviour,
     Server,
     answers,
     bound,
+    compiled,
     hangs,
     hangs_up,
     resets,
 )
 
 SHARED = images_dir() / "shared"
-FOR_PYTHON_36 = (AGENT, SHARED / "client/usr/lib/labkit/fetch", SHARED / "common/usr/lib/labkit/stamped")
+FOR_PYTHON_36 = (SHARED / "client/usr/lib/labkit/fetch", SHARED / "common/usr/lib/labkit/stamped")
 
 NOWHERE = "255.255.255.255"  # no TCP connection to a broadcast address: the kernel has no route for it
 DISCARD = 9  # a port where nobody has a page
@@ -47,15 +46,20 @@ DISCARD = 9  # a port where nobody has a page
 Start = Callable[..., Agent]
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(compiled(tmp_path_factory.mktemp("agent")))
+
+
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(program: str) -> Iterator[Start]:
     """Starts agents, and ends them with the test."""
     with ExitStack() as stack:
 
         def begin(port: int, vip: str = LOOPBACK, **settings: float) -> Agent:
             options = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", f"{value}")]
             where = ["--vip", vip, "--port", str(port), "--marker", f"{MASTER}=MASTER-CLUSTER ON"]
-            agent = Agent("-c", WITHOUT_ARP, str(AGENT), *where, *options)
+            agent = Agent(program, *where, *options)
             stack.callback(agent.close)
             return agent
 
@@ -195,7 +199,7 @@ def test_a_stall_of_the_agent_is_a_gap_in_the_slots(start: Start) -> None:
         agent.until_outcome("good", times=10)
         agent.process.send_signal(signal.SIGSTOP)
         stopped_ns = now_ns()
-        pause_until(stopped_ns + 1_000 * MS)  # two thousand slots: more than select() has descriptors for
+        pause_until(stopped_ns + 1_000 * MS)  # two thousand slots
         agent.process.send_signal(signal.SIGCONT)
         agent.until(lambda event: event.get("outcome") == "good" and event["t_ns"] > stopped_ns + 900 * MS)
         agent.close()
@@ -263,7 +267,7 @@ def arp(sender: bytes, sender_address: str, target_address: str) -> bytes:
     return head + sender + socket.inet_aton(sender_address) + b"\0" * 6 + socket.inet_aton(target_address)
 
 
-def test_arp_watcher_hears_owners_of_the_vip_alone() -> None:
+def test_arp_watcher_hears_owners_of_the_vip_alone(program: str) -> None:
     """The watcher asks on its schedule, tells replies and announcements apart, and ignores everybody else's."""
     vip, other, mac = "127.0.0.9", "127.0.0.8", bytes.fromhex("0242ac17132e")
     try:
@@ -272,7 +276,7 @@ def test_arp_watcher_hears_owners_of_the_vip_alone() -> None:
         pytest.skip("needs a raw socket")
     with raw:
         raw.bind(("lo", 0))
-        agent = Agent(str(AGENT), "--vip", vip, "--port", str(DISCARD), "--interface", "lo", "--arp-ms", "20")
+        agent = Agent(program, "--vip", vip, "--port", str(DISCARD), "--interface", "lo", "--arp-ms", "20")
         try:
             agent.until(lambda event: event["event"] == "arp-probe", times=3)
             for frame in (arp(mac, other, LOOPBACK), arp(mac, vip, LOOPBACK), arp(mac, vip, vip)):

@@ -145,11 +145,12 @@ def test_a_fault_without_a_prediction_is_not_held_to_one() -> None:
     assert verdicts([without, *failover()])["within-predicted-band"] == "unknown"
 
 
-@pytest.mark.parametrize(("late", "verdict"), [(0, "pass"), (10, "pass"), (11, "unknown")])
+@pytest.mark.parametrize(("late", "verdict"), [(0, "pass"), (6, "pass"), (7, "unknown")])
 def test_one_request_in_a_hundred_may_be_late(late: int, verdict: str) -> None:
-    """Of 1,000 requests."""
+    """Of the 602 requests between arming and healing; all others may."""
     events = no_op()
-    for event in [event for event in events if event["event"] == "request"][:late]:
+    requests = [event for event in events if event["event"] == "request"]
+    for event in [*requests[:199], *requests[300 : 300 + late], *requests[801:]]:
         event["late_us"] = 5001
     assert verdicts([run_event(), *events])["cadence-kept"] == verdict
 
@@ -158,10 +159,10 @@ def test_a_busy_machine_is_told_of_once() -> None:
     """However many trials it spoilt, and with the worst of them."""
     events = [run_event(2), *failover(1), *failover(2)]
     requests = [event for event in events if event["event"] == "request"]
-    for event in [*requests[:50], *requests[-100:]]:
+    for event in [*requests[150:200], *requests[-300:-240]]:
         event["late_us"] = 5001
     assert detail(events, "cadence-kept") == (
-        "under 99% of the requests were on time: the machine was too busy; the least was 80.00%"
+        "under 99% of the requests were on time: the machine was too busy; the least was 80.13%"
     )
 
 
