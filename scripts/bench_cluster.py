@@ -43,6 +43,8 @@ def swept(address: str, trials: int, folder: Path) -> tuple[float, str]:
         [sys.executable, *command, "--runs", str(folder), "--json"], stdout=subprocess.PIPE, check=False, text=True
     )
     took = (now_ns() - begun) / SECOND
+    if not done.stdout:
+        raise SystemExit(f"the sweep could not be run: exit code {done.returncode}")
     (cell,) = json.loads(done.stdout)["cells"]
     if cell["error"]:
         raise SystemExit(f"the sweep could not be run: {cell['error']}")
@@ -52,9 +54,8 @@ def swept(address: str, trials: int, folder: Path) -> tuple[float, str]:
 def workers(trials: int) -> None:
     engine = Engine.connect()
     images.ensure(engine, "auto", Silent())
-    results = Path(tempfile.mkdtemp(prefix="labkit-bench-"))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+        folder, results = Path(name), Path(name) / "runs"
         second = stack.enter_context(second_engine(folder / "engine", engine))
         address = stack.enter_context(scheduler(folder))
         took = []
