@@ -23,7 +23,8 @@ class Capture:
 
     def __init__(self, lab: Lab) -> None:
         self._client = lab.client
-        wanted = f"arp or udp port {lab.spec.timing.udpport}"
+        # without the watcher's questions, twenty a second: their sender is 0.0.0.0
+        wanted = f"(arp and arp[14:4] != 0) or udp port {lab.spec.timing.udpport}"
         command = ("sh", "-c", AFRESH, CAPTURE, *_on(lab), "-w", CAPTURE, wanted)
         self._process = lab.client.talk(*command, heard=lambda lines: None)
         _await_listening(self._process)
