@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from labkit.cluster import lifecycle
 from labkit.course import classroom
 from labkit.course.roster import Enrolled
 from labkit.engine import Container, Engine, create
@@ -97,7 +98,7 @@ def tell(engine: Engine, wanted: list[classroom.Place], up_s: float, folder: Pat
     begun, (_, before_s) = now_ns(), used(containers)
     benches = classroom.find({"": engine}, NAME)
     looks = {lab: partial(classroom.look, bench, folder, False) for lab, bench in benches.items()}
-    classroom.each(looks, len(looks), Silent(), lambda _: engine)
+    classroom.each(looks, len(looks), lambda lab: lifecycle.changing(engine, lab, Silent()))
     checks_s, checked_s = (now_ns() - begun) / SECOND, used(containers)[1] - before_s
     done.set()
     sampler.join()

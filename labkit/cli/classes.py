@@ -26,7 +26,7 @@ from labkit.cli.common import (
 )
 from labkit.cli.show import markup
 from labkit.cli.teaching import tell_grades
-from labkit.cluster import lock
+from labkit.cluster import lifecycle, lock
 from labkit.course import classroom, grading, handout, roster
 from labkit.course.classroom import Bench, Looked, Order
 from labkit.engine import Engine
@@ -145,7 +145,7 @@ def status(
         benches = _benches(engines, name, student)
         free = {lab: bench for lab, bench in benches.items() if lock.holder(lab, bench.engine.identity) is None}
         looks = {lab: partial(_seen, bench, root) for lab, bench in free.items()}
-        seen = classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine)
+        seen = classroom.each(looks, parallel, lambda lab: lifecycle.changing(benches[lab].engine, lab, shown))
     rows = [_row(bench, seen.get(lab)) for lab, bench in benches.items()]
     without = [one for one in enrolled if classroom.lab_name(name, one.student) not in benches]
     rows += [_nothing(one) for one in without if student in (None, one.student)]
@@ -186,7 +186,8 @@ def grade(
     with progress(as_json) as shown:
         benches = _benches(engines, name, student)
         looks = {lab: partial(classroom.grade, bench, root, trials, place) for lab, bench in benches.items()}
-        for lab, found in classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine).items():
+        graded_of = classroom.each(looks, parallel, lambda lab: lifecycle.changing(benches[lab].engine, lab, shown))
+        for lab, found in graded_of.items():
             seat = benches[lab].seat
             who = seat.student if seat else lab
             if isinstance(found, LabkitError):

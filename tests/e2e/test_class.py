@@ -80,6 +80,8 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert anas == {part.name: part.inspect()["State"]["StartedAt"] for part in create.find_containers(engine, ANA)}
     lab = lifecycle.require(engine, ANA)
     assert lab.grant == "least", "students are root on the nodes, and must not be root on the host"
+    states = [part.inspect()["State"] for part in create.find_containers(engine, ANA)]
+    assert not any("Health" in one for one in states), "health checks of thirty pairs would take half a core"
     other = run_cli("class", "up", "roster.csv", "--name", CLASS, "--exercise", "split-brain")
     assert f"the class '{CLASS}' is at {MINE}" in complaint(other, 3)
 
