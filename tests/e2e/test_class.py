@@ -15,6 +15,7 @@ from labkit.cluster import lifecycle
 from labkit.course.classroom import lab_name
 from labkit.engine import Engine, create
 from tests.e2e.helpers import SESSION, Running, complaint, leftovers, run_cli, swept
+from tests.engines import second_engine, takes_one
 
 pytestmark = pytest.mark.timeout(1200)  # eleven commands, and two pairs that come up one after the other
 
@@ -119,3 +120,50 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert run_cli("class", "down", "--name", CLASS).exit_code == 0
     assert leftovers(engine, ANA) == []
     assert "has no pairs" in complaint(run_cli("class", "status", "--name", CLASS), 4)
+
+
+@takes_one
+def test_a_class_over_two_engines(
+    engine: Engine,
+    base_port: int,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dealt out in turn, each student's pair is on its engine and nowhere else; status, grades and hand-outs are of the
+    whole class, and `down` leaves nothing on either engine. With one engine alone, half of the class is found."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with second_engine(tmp_path_factory.mktemp("class") / "other", engine) as second:
+        for name, url in (("one", engine.where), ("other", second.url)):
+            made = ["docker", "context", "create", name, "--docker", f"host={url}"]
+            subprocess.run(made, check=True, capture_output=True)
+        other = Engine.connect("other")
+        both = ("--name", CLASS, "--contexts", "one,other", "--json")
+
+        up = run_cli("class", "up", "roster.csv", *both, "--base-port", str(base_port))
+        assert up.exit_code == 0, up.stderr
+        assert [(one["lab"], one["engine"]) for one in up.document] == [(ANA, engine.where), (BEN, second.url)]
+        assert [(lab, bool(leftovers(on, lab))) for on in (engine, other) for lab in (ANA, BEN)] == [
+            (ANA, True),
+            (BEN, False),
+            (ANA, False),
+            (BEN, True),
+        ]
+        assert Path(f"class-{CLASS}/Ben/README.md").exists()
+
+        seen = run_cli("class", "status", *both)
+        assert [(row["student"], row["engine"], row["state"]) for row in seen.document] == [
+            ("ana", engine.where, "up"),
+            ("Ben", second.url, "up"),
+        ]
+        half = run_cli("class", "status", "--name", CLASS, "--contexts", "other", "--json")
+        assert [row["student"] for row in half.document] == ["Ben"]
+        graded = run_cli("class", "grade", *both)
+        assert {one["student"]: one["verdicts"] for one in graded.document["graded"]} == {
+            "ana": {"first-pair": "fail"},
+            "Ben": {"first-pair": "fail"},
+        }, graded.stderr
+
+        down = run_cli("class", "down", *both)
+        assert down.exit_code == 0, down.stderr
+        assert [leftovers(on, lab) for on in (engine, other) for lab in (ANA, BEN)] == [[]] * 4
