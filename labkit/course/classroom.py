@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -175,11 +175,6 @@ def places(
     return found
 
 
-def connect(names: Iterable[str]) -> dict[str, Engine]:
-    """The engines of these Docker contexts; the empty name is the present one."""
-    return {name: Engine.connect(name or None) for name in dict.fromkeys(names)}
-
-
 # Found by labels
 
 
@@ -291,8 +286,11 @@ def up(
         require_ports(engine, here)
         if not order.anyway:
             require_room(engine, built.client, len(here))
+    handout.make_private(order.folder)  # before pairs are made whose keys cannot be handed out
     if missing:
-        progress.step(f"{len(missing)} pairs are to come up, {order.parallel} at a time")
+        progress.step(
+            f"{len(missing)} pair{'s are' if len(missing) > 1 else ' is'} to come up, {order.parallel} at a time"
+        )
     making: set[str] = set()
     engine_of = {place.lab: engines[place.engine] for place in wanted}
 
@@ -340,6 +338,9 @@ def _seated(engine: Engine, place: Place, order: Order, making: set[str]) -> Lab
         if one.questions:
             pair.write(pair.first, handout.ANSWERS, handout.ask(one, pair.lab.spec, variant))
         work.lay_down(pair.lab, attempt)
+    except BaseException:
+        lifecycle.remove(engine, place.lab, Silent())  # else it would look whole to `labkit gc`
+        raise
     finally:
         making.discard(place.lab)
     return pair.lab
@@ -385,10 +386,11 @@ def each(
                             done[lab] = LabkitError(f"{type(error).__name__}: {error}")
             except BaseException:
                 while not all(one.done() for one in going):
-                    for lab, _ in going.values():
-                        with suppress(LabkitError):  # as of an engine that is out of reach; the next one may be there
-                            abandon(lab)
-                    wait(going, LOOK_EVERY_S)
+                    with suppress(KeyboardInterrupt):  # it is heard already, and what is half made shall not be left
+                        for lab, _ in going.values():
+                            with suppress(LabkitError):  # as of an engine that is out of reach; others may be there
+                                abandon(lab)
+                        wait(going, LOOK_EVERY_S)
                 raise
     finally:
         for _, held in going.values():

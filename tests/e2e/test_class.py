@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -102,6 +103,10 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert [one["student"] for one in graded.document["ungraded"]] == ["ana"]
     assert not any(Path("runs").glob("*")), "nothing was broken"
 
+    nowhere = run_cli("class", "grade", "--name", CLASS, "--with-trials", "--folder", "roster.csv")
+    assert "cannot make roster.csv" in complaint(nowhere, 4)
+    assert not any(Path("runs").glob("*")), "nothing was broken for grades that cannot be kept"
+
     tried = run_cli("class", "grade", "--name", CLASS, "--with-trials", "--json")
     assert tried.exit_code == 0, tried.stderr
     verdicts = {one["student"]: one["verdicts"] for one in tried.document["graded"]}
@@ -120,6 +125,22 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert run_cli("class", "down", "--name", CLASS).exit_code == 0
     assert leftovers(engine, ANA) == []
     assert "has no pairs" in complaint(run_cli("class", "status", "--name", CLASS), 4)
+
+
+def test_a_class_that_cannot_begin_makes_nothing(engine: Engine, base_port: int) -> None:
+    """An engine that there is not, of which the roster's line is named; a hand-out's folder that cannot be made; a port
+    that some program has: each is one error that says what to do, before any pair is made."""
+    Path("elsewhere.csv").write_text("student,engine\nana,\nBen,nowhere\n")
+    options = ("--name", CLASS, "--base-port", str(base_port))
+    told = complaint(run_cli("class", "up", "elsewhere.csv", *options), 4)
+    assert "elsewhere.csv:3: there is no Docker context 'nowhere'; `docker context ls`" in told
+    told = complaint(run_cli("class", "up", "roster.csv", *options, "--folder", "roster.csv"), 4)
+    assert "cannot make roster.csv: File exists; name another place with --folder" in told
+    with socket.create_server(("127.0.0.1", base_port + 13)):
+        told = complaint(run_cli("class", "up", "roster.csv", *options), 4)
+    assert f"ports are taken: 127.0.0.1:{base_port + 13} (by another program on this host)" in told
+    assert "--base-port" in told
+    assert leftovers(engine, ANA) == leftovers(engine, BEN) == []
 
 
 @takes_one

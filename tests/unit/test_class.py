@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.cluster import lock
-from labkit.course import classroom, handout, roster
+from labkit.cluster import lifecycle, lock
+from labkit.course import classroom, handout, roster, work
 from labkit.course.desk import ID
 from labkit.course.roster import Enrolled
 from labkit.engine import LABEL, USER, Engine, create
@@ -62,6 +62,12 @@ def test_a_roster_is_read_as_spreadsheets_write_it(file: Path, text: str) -> Non
     """Columns in any order, commas or semicolons, a byte order mark, blank lines, cells left out at the end."""
     file.write_text(text, encoding="utf-8", newline="")
     assert roster.read(file) == [Enrolled("ana", "Ana López"), Enrolled("ben", "", "server2")]
+
+
+def test_each_student_has_the_line_that_errors_name(file: Path) -> None:
+    """The line of the file, with blank ones counted."""
+    file.write_text("student,engine\n\nana,\nben,server2\n")
+    assert [one.line for one in roster.read(file)] == [3, 4]
 
 
 def test_all_wrong_lines_are_told_at_once(file: Path) -> None:
@@ -349,6 +355,27 @@ def test_an_interrupt_ends_all_and_gives_the_locks_back() -> None:
         pass
 
 
+def test_a_pair_that_cannot_be_marked_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair that runs and is no student's yet would be whole to `labkit gc`, and stay."""
+    removed, engine = [], cast(Engine, SimpleNamespace(identity="here"))
+
+    def fail(*_: object) -> None:
+        raise NotAvailable("the disk is full")
+
+    def begin(*_: object) -> object:
+        return SimpleNamespace(lab=None)
+
+    monkeypatch.setattr(classroom, "_bench", lambda engine, name, lab: classroom.Bench(lab, engine, name, None, None))
+    monkeypatch.setattr(work, "begin", begin)
+    monkeypatch.setattr(work, "lay_down", fail)
+    monkeypatch.setattr(lifecycle, "remove", lambda engine, lab, progress: removed.append(lab))
+    (place,) = classroom.places(NAME, enrolled("ana"), [""], {}, 20000)
+    order, making = classroom.Order(exercise("first-pair"), Spec(), Path("unused")), set[str]()
+    with pytest.raises(NotAvailable, match="the disk is full"):
+        classroom._seated(engine, place, order, making)
+    assert (removed, making) == ([ANAS], set())
+
+
 @pytest.mark.usefixtures("state")
 def test_a_lab_that_cannot_be_held_does_not_keep_the_others() -> None:
     """As one that another user has made meanwhile: its work never begins, and its lab has the error."""
@@ -367,8 +394,8 @@ def test_a_lab_that_cannot_be_held_does_not_keep_the_others() -> None:
 
 @pytest.mark.parametrize("trouble", [NotAvailable("the engine is out of reach"), KeyboardInterrupt()])
 def test_a_lab_is_held_until_its_work_has_ended(trouble: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when abandoning it fails, or the user interrupts that as well: else the next command would come in between.
-    The work goes on until either it is abandoned once more or the threads are waited for."""
+    """Also when abandoning it fails, or the user interrupts that as well: it is abandoned once more, and no other
+    command comes in between."""
     release = threading.Event()
     happened: list[str] = []
     troubles = [trouble]
