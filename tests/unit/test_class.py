@@ -398,6 +398,7 @@ def test_a_lab_is_held_until_its_work_has_ended(trouble: BaseException, monkeypa
     command comes in between."""
     release = threading.Event()
     happened: list[str] = []
+    asked: list[str] = []
     troubles = [trouble]
 
     class Pool(ThreadPoolExecutor):
@@ -410,7 +411,8 @@ def test_a_lab_is_held_until_its_work_has_ended(trouble: BaseException, monkeypa
         yield
         happened.append(f"{lab} is free")
 
-    def abandon(_: str) -> None:
+    def abandon(lab: str) -> None:
+        asked.append(lab)
         if troubles:
             raise troubles.pop()
         release.set()
@@ -427,3 +429,4 @@ def test_a_lab_is_held_until_its_work_has_ended(trouble: BaseException, monkeypa
     with pytest.raises(KeyboardInterrupt):
         classroom.each({"broken": break_it, "slow": slow}, 2, note, abandon)
     assert happened == ["broken is free", "slow has ended", "slow is free"]
+    assert asked[:2] == ["slow", "slow"]
