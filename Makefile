@@ -53,10 +53,10 @@ soak: engine ## N failovers (200) of FAULT (node-kill) on one pair: does anythin
 	$(BIN)/python scripts/soak.py $(or $(N),200) $(or $(FAULT),node-kill)
 
 benchmark-pairs: engine ## do several pairs measure what one does: PAIRS ("1 10 20") in one run, and what measuring costs
-	$(BIN)/python scripts/bench_pairs.py $(PAIRS)
+	$(BIN)/python -m scripts.bench_pairs $(PAIRS)
 
 benchmark-class: engine ## measure memory and CPU a student of a class, with N students (3)
-	$(BIN)/python scripts/bench_class.py $(or $(N),3)
+	$(BIN)/python -m scripts.bench_class $(or $(N),3)
 
 benchmark-cluster: engine ## node-kill, N trials (100), by one worker and by two with an engine each; what a scheduler bears
 	$(BIN)/python -m scripts.bench_cluster scheduler

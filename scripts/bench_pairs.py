@@ -1,6 +1,7 @@
 """Measures what measuring costs, and whether several pairs at once measure what one alone does; prints both.
 
-Reports, never asserts: figures belong to a machine. Run it on an otherwise idle one. usage: bench_pairs.py [PAIRS ...]
+Reports, never asserts: figures belong to a machine. Run it on an otherwise idle one.
+usage: python -m scripts.bench_pairs [PAIRS ...]
 """
 
 import os
@@ -25,29 +26,17 @@ from labkit.probe import Agent, Capture, LogFollower, Settings
 from labkit.progress import Silent
 from labkit.store import RunFolder
 from labkit.timing import SECOND, now_ns, pause_until
+from scripts.engine_cpu import engine_ns
 
 NAME = "bench-pairs"
 PAIRS = [int(word) for word in sys.argv[1:]] or [1, 10, 20]
 LOOK_S = 20.0
-ENGINE = ("dockerd", "containerd", "containerd-shim")
 
 out = Console(highlight=False)
 
 
 def measured_spec() -> spec.Spec:
     return spec.default().with_options(name=NAME, keepalive="200ms", deadtime="1")
-
-
-def engine_ns() -> int:
-    """CPU time of the engine's processes; they are this host's, or it is 0."""
-    used = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "comm").read_text().strip() in ENGINE:
-                used += sum(int((task / "schedstat").read_text().split()[0]) for task in process.glob("task/*"))
-        except OSError:
-            continue  # it has ended
-    return used
 
 
 def used(lab: Lab) -> dict[str, int]:

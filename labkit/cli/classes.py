@@ -26,7 +26,7 @@ from labkit.cli.common import (
 )
 from labkit.cli.show import markup
 from labkit.cli.teaching import tell_grades
-from labkit.cluster import lock
+from labkit.cluster import lifecycle, lock
 from labkit.course import classroom, grading, handout, roster
 from labkit.course.classroom import Bench, Looked, Order
 from labkit.engine import Engine
@@ -81,12 +81,13 @@ def up(
     Example: labkit class up roster.csv --name net1 --exercise identical-haresources
     """
     enrolled = roster.read(file)
+    classroom.require_name(name)
     one = exercise(task)
     classroom.require_alone(one)
     base = Spec().with_options(platform=platform, privileged=privileged)
     way = handout.Way.read(through) if through else None
     order = Order(one, base, folder or Path(f"class-{name}"), way, parallel, anyway)
-    engines = _engines(name, contexts, enrolled)
+    engines = _engines(name, contexts, enrolled, file)
     with progress(as_json) as shown:
         if privileged:
             shown.step("WARNING: the nodes are privileged; whoever is root there can become root on the engine's host")
@@ -140,12 +141,12 @@ def status(
     """
     language = choose(lang, os.environ)
     enrolled = roster.read(file) if file else []
-    engines = _engines(name, contexts, enrolled)
+    engines = _engines(name, contexts, enrolled, file)
     with progress(as_json=True) as shown:
         benches = _benches(engines, name, student)
         free = {lab: bench for lab, bench in benches.items() if lock.holder(lab, bench.engine.identity) is None}
         looks = {lab: partial(_seen, bench, root) for lab, bench in free.items()}
-        seen = classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine)
+        seen = classroom.each(looks, parallel, lambda lab: lifecycle.changing(benches[lab].engine, lab, shown))
     rows = [_row(bench, seen.get(lab)) for lab, bench in benches.items()]
     without = [one for one in enrolled if classroom.lab_name(name, one.student) not in benches]
     rows += [_nothing(one) for one in without if student in (None, one.student)]
@@ -181,12 +182,14 @@ def grade(
     """
     place = folder or Path(f"grades-{name}")
     enrolled = roster.read(file) if file else []
-    engines = _engines(name, contexts, enrolled)
+    engines = _engines(name, contexts, enrolled, file)
     ungraded: list[dict[str, str]] = []
     with progress(as_json) as shown:
         benches = _benches(engines, name, student)
+        handout.make_private(place)  # before anything is broken for grades that cannot be kept
         looks = {lab: partial(classroom.grade, bench, root, trials, place) for lab, bench in benches.items()}
-        for lab, found in classroom.each(looks, parallel, shown, lambda lab: benches[lab].engine).items():
+        graded_of = classroom.each(looks, parallel, lambda lab: lifecycle.changing(benches[lab].engine, lab, shown))
+        for lab, found in graded_of.items():
             seat = benches[lab].seat
             who = seat.student if seat else lab
             if isinstance(found, LabkitError):
@@ -221,7 +224,7 @@ def down(
 
     Example: labkit class down --name net1
     """
-    engines = _engines(name, contexts, roster.read(file) if file else [])
+    engines = _engines(name, contexts, roster.read(file) if file else (), file)
     with progress(as_json) as shown:
         removed = classroom.down(engines, name, student, shown)
     if as_json:
@@ -242,9 +245,19 @@ def _contexts(text: str) -> list[str]:
     return named
 
 
-def _engines(name: str, contexts: str, enrolled: Sequence[roster.Enrolled]) -> dict[str, Engine]:
+def _engines(
+    name: str, contexts: str, enrolled: Sequence[roster.Enrolled] = (), file: Path | None = None
+) -> dict[str, Engine]:
+    """Those of --contexts, and of the roster, whose line is named where one cannot be had."""
     classroom.require_name(name)
-    return classroom.connect([*_contexts(contexts), *(one.engine for one in enrolled if one.engine)])
+    engines = {one: Engine.connect(one or None) for one in dict.fromkeys(_contexts(contexts))}
+    for one in enrolled:
+        if one.engine and one.engine not in engines:
+            try:
+                engines[one.engine] = Engine.connect(one.engine)
+            except NotAvailable as error:
+                raise NotAvailable(f"{file}:{one.line}: {error}") from error
+    return engines
 
 
 def _benches(engines: dict[str, Engine], name: str, student: str | None) -> dict[str, Bench]:

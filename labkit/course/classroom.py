@@ -7,20 +7,21 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from labkit.cluster import Lab, lifecycle, lock
+from labkit.cluster.lab import helper_name
 from labkit.course import handout, record, submission, work
 from labkit.course.desk import Attempt, Desk
 from labkit.course.roster import Enrolled
 from labkit.course.work import Examined
-from labkit.engine import LABEL, Engine, Leftover, create, images
+from labkit.engine import LABEL, USER, Engine, Leftover, create, images
 from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.exercises import Exercise, Pair, Variant, exercise
 from labkit.progress import Progress, Silent
@@ -33,7 +34,7 @@ SEAT = "labkit.seat"
 BETWEEN = "--"
 CLASS = re.compile(r"[a-z0-9](-?[a-z0-9])*")  # without BETWEEN, which ends it in a lab's name
 LONGEST_CLASS, LONGEST_LAB = 12, 31
-PORTS_EACH = 10
+PORTS_EACH, LAST_PORT = 10, 65535
 # Of the engine's host. `make benchmark-class` measured 52 MiB for a pair and what the engine runs for it; the rest is
 # for the student's sessions, a trial's probe and the kernel.
 PAIR_MIB = 80
@@ -155,11 +156,13 @@ def places(
     """Where each student's pair belongs, in the order of the roster.
 
     there: lab -> engine and first port of those pairs that there are: they stay where they are. The others go where the
-    roster says, else to the engines in turn, and take the lowest ranges that are left. Raises BadInput where the ports
-    do not suffice.
+    roster says, else to the engines in turn, and take the lowest ranges that are left, in steps of PORTS_EACH from
+    base_port. Raises BadInput where the ports do not suffice.
     """
     taken = {port for _, port in there.values()}
-    left = (port for port in range(base_port, 65536 - PORTS_EACH, PORTS_EACH) if port not in taken)
+    steps = range(base_port, LAST_PORT + 2 - PORTS_EACH, PORTS_EACH)
+    # an earlier `up` may have begun at another port, so that ranges may overlap in part
+    left = (port for port in steps if all(abs(port - other) >= PORTS_EACH for other in taken))
     found = []
     for number, one in enumerate(enrolled):
         lab = lab_name(name, one.student)
@@ -172,22 +175,25 @@ def places(
     return found
 
 
-def connect(names: Iterable[str]) -> dict[str, Engine]:
-    """The engines of these Docker contexts; the empty name is the present one."""
-    return {name: Engine.connect(name or None) for name in dict.fromkeys(names)}
-
-
 # Found by labels
 
 
 def find(engines: Mapping[str, Engine], name: str) -> dict[str, Bench]:
-    """Lab -> what is there of it, of all labs of a class on these engines."""
+    """Lab -> what is there of it, of all labs of a class on these engines that are this user's. Another one's class may
+    have the same name."""
     found: dict[str, Bench] = {}
     for engine_name, engine in _distinct(engines).items():
-        labs = {one.labels[LABEL] for one in create.find_containers(engine, None)}
-        for lab in sorted(lab for lab in labs if class_of(lab) == name):
-            found[lab] = _bench(engine, engine_name, lab)
+        there = _parts(engine, name)
+        labs = {one.lab for one in there} - {one.lab for one in there if not one.is_ours}
+        found.update({lab: _bench(engine, engine_name, lab) for lab in sorted(labs)})
     return found
+
+
+def _parts(engine: Engine, name: str) -> list[Leftover]:
+    """The containers of all labs of classes of that name, whosever they are."""
+    there = create.find_containers(engine, None)
+    parts = (Leftover("container", one.name, one.labels[LABEL], one.labels.get(USER, "")) for one in there)
+    return [one for one in parts if class_of(one.lab) == name]
 
 
 def _distinct(engines: Mapping[str, Engine]) -> dict[str, Engine]:
@@ -228,11 +234,25 @@ def require_room(engine: Engine, image: str, pairs: int) -> None:
         )
 
 
-def require_ports(engine: Engine, name: str, wanted: Sequence[Place]) -> None:
-    """Raises NotAvailable that names each port that somebody else has."""
-    asked = [port for place in wanted for port in ports(place.first_port).model_dump().values()]
-    ours = f"the container labkit-{name}{BETWEEN}"
-    taken = {port: who for port, who in create.taken_ports(engine, asked).items() if not who.startswith(ours)}
+def require_ours(engine: Engine, name: str, wanted: Sequence[Place]) -> None:
+    """Raises NotAvailable that names who has pairs that are called as these."""
+    labs = {place.lab for place in wanted}
+    theirs = {one.lab: one.user for one in _parts(engine, name) if one.lab in labs and not one.is_ours}
+    if theirs:
+        raise NotAvailable(
+            f"{', '.join(sorted(theirs))} on the engine {engine.where}: there is such a class of"
+            f" {' and '.join(sorted(set(theirs.values())))}; give yours another --name"
+        )
+
+
+def require_ports(engine: Engine, wanted: Sequence[Place]) -> None:
+    """Raises NotAvailable that names each port that somebody has, and not what is left of that very pair."""
+    asked = {
+        port: f"the container {helper_name(place.lab, 'gateway')}"
+        for place in wanted
+        for port in ports(place.first_port).model_dump().values()
+    }
+    taken = {port: who for port, who in create.taken_ports(engine, list(asked)).items() if who != asked[port]}
     if taken:
         listed = ", ".join(f"127.0.0.1:{port} (by {who})" for port, who in taken.items())
         raise NotAvailable(f"ports are taken: {listed}; let the class begin elsewhere with --base-port")
@@ -261,12 +281,16 @@ def up(
     missing = [place for place in wanted if place.lab not in there or there[place.lab].state == "incomplete"]
     for engine_name in dict.fromkeys(place.engine for place in missing):
         engine, here = engines[engine_name], [place for place in missing if place.engine == engine_name]
+        require_ours(engine, name, here)
         built = images.ensure(engine, order.base.platform, progress)
-        require_ports(engine, name, here)
+        require_ports(engine, here)
         if not order.anyway:
             require_room(engine, built.client, len(here))
+    handout.make_private(order.folder)  # before pairs are made whose keys cannot be handed out
     if missing:
-        progress.step(f"{len(missing)} pairs are to come up, {order.parallel} at a time")
+        progress.step(
+            f"{len(missing)} pair{'s are' if len(missing) > 1 else ' is'} to come up, {order.parallel} at a time"
+        )
     making: set[str] = set()
     engine_of = {place.lab: engines[place.engine] for place in wanted}
 
@@ -283,7 +307,7 @@ def up(
             lifecycle.remove(engine_of[lab], lab, Silent())
 
     seats = {place.lab: partial(seat, place) for place in wanted}
-    done = each(seats, order.parallel, progress, engine_of.__getitem__, abandon)
+    done = each(seats, order.parallel, lambda lab: lifecycle.changing(engine_of[lab], lab, progress), abandon)
     for engine_name in dict.fromkeys(place.engine for place in wanted):
         if (way := handout.way_to(engines[engine_name], order.way)) and way.user:
             came = [(done[place.lab], place.student.student) for place in wanted if place.engine == engine_name]
@@ -308,10 +332,15 @@ def _seated(engine: Engine, place: Place, order: Order, making: set[str]) -> Lab
     labels = {SEAT: json.dumps(asdict(seat))}
     making.add(place.lab)
     try:
-        pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, fixed_ports=True, labels=labels)
+        # nobody asks after these pairs' health, and for a class the engine's checks would take half a core
+        options = lifecycle.Options(watched=False, labels=labels)
+        pair = work.begin(engine, one, lambda lab: Pair(lab, variant), spec, options)
         if one.questions:
             pair.write(pair.first, handout.ANSWERS, handout.ask(one, pair.lab.spec, variant))
         work.lay_down(pair.lab, attempt)
+    except BaseException:
+        lifecycle.remove(engine, place.lab, Silent())  # else it would look whole to `labkit gc`
+        raise
     finally:
         making.discard(place.lab)
     return pair.lab
@@ -320,46 +349,52 @@ def _seated(engine: Engine, place: Place, order: Order, making: set[str]) -> Lab
 def each(
     work_on: Mapping[str, Callable[[], T]],
     parallel: int,
-    progress: Progress,
-    engine_of: Callable[[str], Engine],
+    hold: Callable[[str], AbstractContextManager[None]],
     abandon: Callable[[str], object] = lambda _: None,
 ) -> dict[str, T | LabkitError]:
-    """What each lab's work returned or raised, so many at a time, each with its lab's lock held; one that fails does
-    not keep the others from going on.
+    """What each lab's work returned or raised, so many at a time, each with its lab held; one that fails, or cannot be
+    held, does not keep the others from going on.
 
-    engine_of: where a lab is. abandon: called for labs at work, again and again until they have ended, when the user
-    interrupts.
+    hold: see lifecycle.changing; called by this thread, because only the main thread hears Ctrl-C. abandon: called for
+    labs at work, again and again until they have ended, when the user interrupts. A lab is held until its work ended,
+    whatever comes.
     """
     left = deque(sorted(work_on.items()))  # two commands that took locks in two orders could wait for each other
     going: dict[Future[T], tuple[str, ExitStack]] = {}
     done: dict[str, T | LabkitError] = {}
-    with ThreadPoolExecutor(parallel) as pool:
-        try:
-            while left or going:
-                while left and len(going) < parallel:
-                    lab, act = left.popleft()
-                    held = ExitStack()
-                    # here, because only the main thread hears Ctrl-C
-                    held.enter_context(lock.held(lab, engine_of(lab).identity, progress))
-                    going[pool.submit(act)] = lab, held
-                for one in wait(going, return_when=FIRST_COMPLETED).done:
-                    lab, held = going.pop(one)
-                    held.close()
-                    try:
-                        done[lab] = one.result()
-                    except LabkitError as error:
-                        done[lab] = error
-                    except Exception as error:  # students are root on their nodes, and may have left anything there
-                        done[lab] = LabkitError(f"{type(error).__name__}: {error}")
-        except BaseException:
-            while not all(one.done() for one in going):
-                for lab, _ in going.values():
-                    abandon(lab)
-                wait(going, LOOK_EVERY_S)
-            raise
-        finally:
-            for _, held in going.values():
-                held.close()
+    try:
+        with ThreadPoolExecutor(parallel) as pool:  # at whose end all work has ended
+            try:
+                while left or going:
+                    while left and len(going) < parallel:
+                        lab, act = left.popleft()
+                        held = ExitStack()
+                        try:
+                            held.enter_context(hold(lab))
+                        except NotAvailable as error:
+                            done[lab] = error
+                            continue
+                        going[pool.submit(act)] = lab, held
+                    for one in wait(going, return_when=FIRST_COMPLETED).done:
+                        lab, held = going.pop(one)
+                        held.close()
+                        try:
+                            done[lab] = one.result()
+                        except LabkitError as error:
+                            done[lab] = error
+                        except Exception as error:  # students are root on their nodes, and may have left anything there
+                            done[lab] = LabkitError(f"{type(error).__name__}: {error}")
+            except BaseException:
+                while not all(one.done() for one in going):
+                    with suppress(KeyboardInterrupt):  # it is heard already, and what is half made shall not be left
+                        for lab, _ in going.values():
+                            with suppress(LabkitError):  # as of an engine that is out of reach; others may be there
+                                abandon(lab)
+                        wait(going, LOOK_EVERY_S)
+                raise
+    finally:
+        for _, held in going.values():
+            held.close()
     return {lab: done[lab] for lab in work_on}
 
 

@@ -125,14 +125,19 @@ def answers(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in parts if value.strip()}
 
 
-def write(folder: Path, lab: Lab, one: Exercise, variant: Variant, way: Way | None) -> None:
-    """Writes the folder, in place of what an earlier one had. The nodes must run, or have run: they have the host keys.
-    Raises NotAvailable where it cannot be written."""
+def make_private(folder: Path) -> None:
+    """The folder, which nobody else can look into. Raises NotAvailable where it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
         raise NotAvailable(f"cannot make {folder}: {error.strerror}; name another place with --folder") from error
+
+
+def write(folder: Path, lab: Lab, one: Exercise, variant: Variant, way: Way | None) -> None:
+    """Writes the folder, in place of what an earlier one had. The nodes must run, or have run: they have the host keys.
+    Raises NotAvailable where it cannot be written."""
+    make_private(folder)
     place = RunFolder(folder)
     place.write(KEY, lab.client.get(KEY_IN_CLIENT))
     (folder / KEY).chmod(0o600)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.course.desk import ID
@@ -15,11 +15,12 @@ STUDENT, NAME, ENGINE = COLUMNS = ("student", "name", "engine")
 @dataclass(frozen=True)
 class Enrolled:
     """A line of the roster. student: an id. name: as people say it, or empty. engine: the Docker context that shall
-    have the pair, or empty."""
+    have the pair, or empty. line: where it stands, for errors."""
 
     student: str
     name: str = ""
     engine: str = ""
+    line: int = field(default=0, compare=False)
 
 
 def read(path: Path) -> list[Enrolled]:
@@ -42,12 +43,12 @@ def read(path: Path) -> list[Enrolled]:
     head = [cell.lower() for cell in rows[0][1]] if rows else []
     if STUDENT not in head or not set(head) <= set(COLUMNS) or len(set(head)) < len(head):
         raise BadInput(
-            f"{path}:1: the first line must name the columns: {STUDENT}, and if you like {NAME} and {ENGINE};"
-            f" it is {first.strip()[:80]!r}"
+            f"{path}:1: the first line must name the columns: {STUDENT}, and if you like {NAME} and {ENGINE}, parted by"
+            f" commas or semicolons; it is {first.strip()[:80]!r}"
         )
     there, wrong = _checked(head, [(number, row) for number, row in rows[1:] if any(row)])
     if wrong:
-        raise BadInput("\n".join([f"{path} has {len(wrong)} wrong lines:", *wrong]))
+        raise BadInput("\n".join([f"{path} has {len(wrong)} wrong {'lines' if len(wrong) > 1 else 'line'}:", *wrong]))
     if not there:
         raise BadInput(f"{path} has no students; write one a line, below the columns")
     return there
@@ -62,7 +63,7 @@ def _checked(head: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> 
         if len(row) > len(head):
             wrong.append(f"line {number}: {len(row)} cells for {len(head)} columns")
             continue
-        one = Enrolled(**dict(zip(head, row, strict=False)))
+        one = Enrolled(**dict(zip(head, row, strict=False)), line=number)
         # folders are called by it, on file systems of any kind
         if not ID.fullmatch(one.student) or one.student.startswith((".", "-")):
             wrong.append(

@@ -1,9 +1,9 @@
 """An exercise on a real pair: begun, found again, looked at and judged."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labkit import history
 from labkit.cluster import Lab, lifecycle
@@ -15,6 +15,7 @@ from labkit.language import Said, Text, same
 from labkit.progress import Silent
 from labkit.spec import Spec
 
+ALONE = lifecycle.Options(auto_ports=True)
 ATTEMPT = "/var/lib/labkit/attempt"  # in the client: which attempt a pair belongs to
 # What a student changes on a node: its files, what runs, its addresses and its packet filter. pgrep -c itself is none.
 FINGERPRINT = """
@@ -44,13 +45,12 @@ def begin(
     one: Exercise,
     pair_of: Callable[[Lab], Pair],
     spec: Spec,
-    fixed_ports: bool = False,
-    labels: Mapping[str, str] | None = None,
+    options: lifecycle.Options = ALONE,
 ) -> Pair:
     """A new pair in the exercise's starting state, in place of any of that name; if it fails, nothing is left.
 
-    pair_of: makes the pair of a lab. spec: see Variant.spec. Ports are free ones unless they are fixed, and so is the
-    subnet if somebody has the spec's. labels: see lifecycle.Options.
+    pair_of: makes the pair of a lab. spec: see Variant.spec. The subnet is a free one if somebody has the spec's.
+    options: the rest of how it comes up.
     """
 
     def configured(lab: Lab) -> None:
@@ -59,16 +59,9 @@ def begin(
         one.configure(pair_of(lab))
 
     lifecycle.remove(engine, spec.name, Silent())
-    options = lifecycle.Options(
-        staged=False,
-        bare=True,
-        before_power=configured,
-        auto_ports=not fixed_ports,
-        auto_subnet=True,
-        labels=labels or {},
-    )
+    begun = replace(options, staged=False, bare=True, before_power=configured, auto_subnet=True)
     try:
-        pair = pair_of(lifecycle.up(engine, spec, options, Silent()).lab)
+        pair = pair_of(lifecycle.up(engine, spec, begun, Silent()).lab)
         one.prepare(pair)
     except BaseException:
         lifecycle.remove(engine, spec.name, Silent())

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from labkit.cluster import lifecycle
 from labkit.course.classroom import lab_name
 from labkit.engine import Engine, create
 from tests.e2e.helpers import SESSION, Running, complaint, leftovers, run_cli, swept
+from tests.engines import second_engine, takes_one
 
 pytestmark = pytest.mark.timeout(1200)  # eleven commands, and two pairs that come up one after the other
 
@@ -80,6 +82,8 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert anas == {part.name: part.inspect()["State"]["StartedAt"] for part in create.find_containers(engine, ANA)}
     lab = lifecycle.require(engine, ANA)
     assert lab.grant == "least", "students are root on the nodes, and must not be root on the host"
+    states = [part.inspect()["State"] for part in create.find_containers(engine, ANA)]
+    assert not any("Health" in one for one in states), "health checks of thirty pairs would take half a core"
     other = run_cli("class", "up", "roster.csv", "--name", CLASS, "--exercise", "split-brain")
     assert f"the class '{CLASS}' is at {MINE}" in complaint(other, 3)
 
@@ -99,6 +103,10 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert [one["student"] for one in graded.document["ungraded"]] == ["ana"]
     assert not any(Path("runs").glob("*")), "nothing was broken"
 
+    nowhere = run_cli("class", "grade", "--name", CLASS, "--with-trials", "--folder", "roster.csv")
+    assert "cannot make roster.csv" in complaint(nowhere, 4)
+    assert not any(Path("runs").glob("*")), "nothing was broken for grades that cannot be kept"
+
     tried = run_cli("class", "grade", "--name", CLASS, "--with-trials", "--json")
     assert tried.exit_code == 0, tried.stderr
     verdicts = {one["student"]: one["verdicts"] for one in tried.document["graded"]}
@@ -117,3 +125,66 @@ def test_a_class_from_its_roster_to_its_grades(engine: Engine, base_port: int) -
     assert run_cli("class", "down", "--name", CLASS).exit_code == 0
     assert leftovers(engine, ANA) == []
     assert "has no pairs" in complaint(run_cli("class", "status", "--name", CLASS), 4)
+
+
+def test_a_class_that_cannot_begin_makes_nothing(engine: Engine, base_port: int) -> None:
+    """An engine that there is not, of which the roster's line is named; a hand-out's folder that cannot be made; a port
+    that some program has: each is one error that says what to do, before any pair is made."""
+    Path("elsewhere.csv").write_text("student,engine\nana,\nBen,nowhere\n")
+    options = ("--name", CLASS, "--base-port", str(base_port))
+    told = complaint(run_cli("class", "up", "elsewhere.csv", *options), 4)
+    assert "elsewhere.csv:3: there is no Docker context 'nowhere'; `docker context ls`" in told
+    told = complaint(run_cli("class", "up", "roster.csv", *options, "--folder", "roster.csv"), 4)
+    assert "cannot make roster.csv: File exists; name another place with --folder" in told
+    with socket.create_server(("127.0.0.1", base_port + 13)):
+        told = complaint(run_cli("class", "up", "roster.csv", *options), 4)
+    assert f"ports are taken: 127.0.0.1:{base_port + 13} (by another program on this host)" in told
+    assert "--base-port" in told
+    assert leftovers(engine, ANA) == leftovers(engine, BEN) == []
+
+
+@takes_one
+def test_a_class_over_two_engines(
+    engine: Engine,
+    base_port: int,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dealt out in turn, each student's pair is on its engine and nowhere else; status, grades and hand-outs are of the
+    whole class, and `down` leaves nothing on either engine. With one engine alone, half of the class is found."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with second_engine(tmp_path_factory.mktemp("class") / "other", engine) as second:
+        for name, url in (("one", engine.where), ("other", second.url)):
+            made = ["docker", "context", "create", name, "--docker", f"host={url}"]
+            subprocess.run(made, check=True, capture_output=True)
+        other = Engine.connect("other")
+        both = ("--name", CLASS, "--contexts", "one,other", "--json")
+
+        up = run_cli("class", "up", "roster.csv", *both, "--base-port", str(base_port))
+        assert up.exit_code == 0, up.stderr
+        assert [(one["lab"], one["engine"]) for one in up.document] == [(ANA, engine.where), (BEN, second.url)]
+        assert [(lab, bool(leftovers(on, lab))) for on in (engine, other) for lab in (ANA, BEN)] == [
+            (ANA, True),
+            (BEN, False),
+            (ANA, False),
+            (BEN, True),
+        ]
+        assert Path(f"class-{CLASS}/Ben/README.md").exists()
+
+        seen = run_cli("class", "status", *both)
+        assert [(row["student"], row["engine"], row["state"]) for row in seen.document] == [
+            ("ana", engine.where, "up"),
+            ("Ben", second.url, "up"),
+        ]
+        half = run_cli("class", "status", "--name", CLASS, "--contexts", "other", "--json")
+        assert [row["student"] for row in half.document] == ["Ben"]
+        graded = run_cli("class", "grade", *both)
+        assert {one["student"]: one["verdicts"] for one in graded.document["graded"]} == {
+            "ana": {"first-pair": "fail"},
+            "Ben": {"first-pair": "fail"},
+        }, graded.stderr
+
+        down = run_cli("class", "down", *both)
+        assert down.exit_code == 0, down.stderr
+        assert [leftovers(on, lab) for on in (engine, other) for lab in (ANA, BEN)] == [[]] * 4

@@ -117,6 +117,28 @@ def test_two_labs_of_two_users_leave_each_other_alone(users: tuple[User, User]) 
     assert chaos.objects(ana.engine) == []
 
 
+def test_a_class_of_another_user_is_left_alone(users: tuple[User, User]) -> None:
+    """Two teachers with the same name for their classes and the same ids in them: the second one's commands find no
+    pairs, and break, grade, remove and hand out nothing of the first one's; `up` says whose they are."""
+    ana, ben = users
+    for user in users:
+        (user.home / "roster.csv").write_text("student\ntim\n")
+    ana.must("class", "up", "roster.csv")
+    there, running = chaos.objects(ana.engine), _running(ana, "class--tim")
+
+    for command in (["status"], ["grade", "--with-trials"]):
+        assert "the class 'class' has no pairs" in complaint(ben.run("class", *command), 4)
+    assert "nothing to remove" in ben.must("class", "down").stdout
+    told = complaint(ben.run("class", "up", "roster.csv", "--base-port", "21000"), 4)
+    assert f"class--tim on the engine {ben.engine.url}: there is such a class of {ana.told}" in told
+    assert not (ben.home / "class-class").exists()
+
+    assert chaos.objects(ana.engine) == there
+    assert _running(ana, "class--tim") == running
+    ana.must("class", "down")
+    assert chaos.objects(ana.engine) == []
+
+
 def test_gc_of_another_user_leaves_what_is_broken_or_just_being_made(users: tuple[User, User]) -> None:
     """Half a lab is a leftover of its own user's alone: nobody else knows whether a command is at work on it."""
     ana, ben = users

@@ -1,8 +1,11 @@
 """A class without an engine: its roster, names, places and ports, what is handed out, and work on many pairs."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.cluster import lock
-from labkit.course import classroom, handout, roster
+from labkit.cluster import lifecycle, lock
+from labkit.course import classroom, handout, roster, work
 from labkit.course.desk import ID
 from labkit.course.roster import Enrolled
-from labkit.engine import Engine
+from labkit.engine import LABEL, USER, Engine, create
+from labkit.engine.client import this_user
 from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.exercises import Variant, all_exercises, exercise
 from labkit.language import LANGUAGES
@@ -26,9 +30,8 @@ NAME = "net1"
 SPEC = Variant("ana").spec(Spec(), exercise("split-brain").shape)
 
 
-def here(lab: str) -> Engine:
-    """An engine of which only the identity is asked."""
-    return cast(Engine, SimpleNamespace(identity="here"))
+def hold(lab: str) -> AbstractContextManager[None]:
+    return lock.held(lab, "here", Silent())
 
 
 @pytest.fixture
@@ -59,6 +62,12 @@ def test_a_roster_is_read_as_spreadsheets_write_it(file: Path, text: str) -> Non
     """Columns in any order, commas or semicolons, a byte order mark, blank lines, cells left out at the end."""
     file.write_text(text, encoding="utf-8", newline="")
     assert roster.read(file) == [Enrolled("ana", "Ana López"), Enrolled("ben", "", "server2")]
+
+
+def test_each_student_has_the_line_that_errors_name(file: Path) -> None:
+    """The line of the file, with blank ones counted."""
+    file.write_text("student,engine\n\nana,\nben,server2\n")
+    assert [one.line for one in roster.read(file)] == [3, 4]
 
 
 def test_all_wrong_lines_are_told_at_once(file: Path) -> None:
@@ -153,9 +162,64 @@ def test_engines_take_turns_unless_the_roster_says_where() -> None:
     assert found == classroom.places(NAME, asked, ["one", "two"], {}, 20000)
 
 
+@pytest.mark.parametrize("base_port", [19993, 20003, 20007, 20013])
+def test_no_range_overlaps_one_that_is_there(base_port: int) -> None:
+    """Whatever port the newcomers begin at: on a grid of their own they share no port with who is there already."""
+    there = {"net1--a": ("", 20000), "net1--b": ("", 20010)}
+    found = classroom.places(NAME, enrolled("a", "b", "c", "d"), [""], there, base_port)
+    firsts = sorted(place.first_port for place in found)
+    assert all(after - before >= 10 for before, after in pairwise(firsts)), firsts
+    assert all(place.first_port >= base_port for place in found[2:])
+
+
 def test_ports_that_do_not_suffice_are_told() -> None:
+    """The last ten ports of all are the last range; who finds none makes one error of the whole class."""
+    assert [one.first_port for one in classroom.places(NAME, enrolled("a", "b"), [""], {}, 65516)] == [65516, 65526]
     with pytest.raises(BadInput, match="--base-port: 3 students"):
-        classroom.places(NAME, enrolled("a", "b", "c"), [""], {}, 65510)
+        classroom.places(NAME, enrolled("a", "b", "c"), [""], {}, 65516)
+
+
+# Whose pairs they are
+
+
+ANAS, BENS = f"{NAME}--ana", f"{NAME}--ben"
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine that has a part of ana's pair, which another user made, and a part of ben's, which this one did."""
+    parts = [
+        SimpleNamespace(name="a", role="node", labels={LABEL: ANAS, USER: "eve (uid 4321)"}),
+        SimpleNamespace(name="b", role="node", labels={LABEL: BENS, USER: this_user()}),
+    ]
+
+    def find_containers(_: Engine, lab: str | None) -> list[SimpleNamespace]:
+        return [one for one in parts if lab in (None, one.labels[LABEL])]
+
+    monkeypatch.setattr(create, "find_containers", find_containers)
+    return cast(Engine, SimpleNamespace(identity="here", where="unix:///shared.sock"))
+
+
+def test_another_users_class_is_another_class(shared: Engine) -> None:
+    """Whatever its name: only one's own pairs are found, so that nothing is looked at, graded or handed out of it."""
+    assert list(classroom.find({"": shared}, NAME)) == [BENS]
+
+
+def test_students_that_another_users_class_has_are_refused(shared: Engine) -> None:
+    """Before anything is made, in words that say whose pairs those are; one's own are not refused."""
+    both = classroom.places(NAME, enrolled("ana", "ben"), [""], {}, 20000)
+    classroom.require_ours(shared, NAME, both[1:])
+    with pytest.raises(NotAvailable, match=r"net1--ana on .* of eve \(uid 4321\); give yours another --name"):
+        classroom.require_ours(shared, NAME, both)
+
+
+def test_ports_of_ones_own_class_are_taken_too(shared: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair may take only those that are left of itself, as when `up` was cut short; other students' are told."""
+    taken = {20000: f"the container labkit-{ANAS}_gateway"}
+    monkeypatch.setattr(create, "taken_ports", lambda engine, asked: taken)
+    classroom.require_ports(shared, classroom.places(NAME, enrolled("ana", "ben"), [""], {}, 20000))
+    with pytest.raises(NotAvailable, match=f"127.0.0.1:20000 .by the container labkit-{ANAS}_gateway."):
+        classroom.require_ports(shared, classroom.places(NAME, enrolled("ben", "ana"), [""], {}, 20000))
 
 
 @pytest.mark.parametrize(("name", "alone"), [("split-brain", True), ("fencing", False), ("measure-a-failover", False)])
@@ -241,7 +305,7 @@ def test_one_that_fails_does_not_keep_the_others() -> None:
         "a": lambda: "A",
         "c": lambda: "C",
     }
-    done = classroom.each(work, 2, Silent(), here)
+    done = classroom.each(work, 2, hold)
     assert list(done) == ["d", "b", "a", "c"]
     assert (done["a"], str(done["b"]), done["c"]) == ("A", "no room", "C")
     assert isinstance(done["d"], LabkitError), "what a student left on a node may confuse labkit, for that one alone"
@@ -260,7 +324,7 @@ def test_no_more_work_at_once_than_was_asked_for() -> None:
         at_work.discard(name)
         together.wait(60)
 
-    classroom.each({name: partial(act, name) for name in "abcdef"}, 2, Silent(), here)
+    classroom.each({name: partial(act, name) for name in "abcdef"}, 2, hold)
     assert max(most) == 2
     assert len(most) == 6
 
@@ -284,8 +348,85 @@ def test_an_interrupt_ends_all_and_gives_the_locks_back() -> None:
 
     work = {"broken": break_it, "slow": wait_for_it, "waiting": lambda: begun.append("waiting")}
     with pytest.raises(KeyboardInterrupt):
-        classroom.each(work, 2, Silent(), here, abandon)
+        classroom.each(work, 2, hold, abandon)
     assert begun == ["slow"]
     assert "slow" in abandoned
     with lock.held("slow", "here", Silent()), lock.held("broken", "here", Silent()):
         pass
+
+
+def test_a_pair_that_cannot_be_marked_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pair that runs and is no student's yet would be whole to `labkit gc`, and stay."""
+    removed, engine = [], cast(Engine, SimpleNamespace(identity="here"))
+
+    def fail(*_: object) -> None:
+        raise NotAvailable("the disk is full")
+
+    def begin(*_: object) -> object:
+        return SimpleNamespace(lab=None)
+
+    monkeypatch.setattr(classroom, "_bench", lambda engine, name, lab: classroom.Bench(lab, engine, name, None, None))
+    monkeypatch.setattr(work, "begin", begin)
+    monkeypatch.setattr(work, "lay_down", fail)
+    monkeypatch.setattr(lifecycle, "remove", lambda engine, lab, progress: removed.append(lab))
+    (place,) = classroom.places(NAME, enrolled("ana"), [""], {}, 20000)
+    order, making = classroom.Order(exercise("first-pair"), Spec(), Path("unused")), set[str]()
+    with pytest.raises(NotAvailable, match="the disk is full"):
+        classroom._seated(engine, place, order, making)
+    assert (removed, making) == ([ANAS], set())
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_that_cannot_be_held_does_not_keep_the_others() -> None:
+    """As one that another user has made meanwhile: its work never begins, and its lab has the error."""
+
+    def refuse(lab: str) -> AbstractContextManager[None]:
+        if lab == "theirs":
+            raise NotAvailable("it is eve's")
+        return hold(lab)
+
+    begun: list[str] = []
+    done = classroom.each({lab: partial(begun.append, lab) for lab in ("theirs", "ours")}, 1, refuse)
+    assert begun == ["ours"]
+    assert str(done["theirs"]) == "it is eve's"
+    assert done["ours"] is None
+
+
+@pytest.mark.parametrize("trouble", [NotAvailable("the engine is out of reach"), KeyboardInterrupt()])
+def test_a_lab_is_held_until_its_work_has_ended(trouble: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when abandoning it fails, or the user interrupts that as well: it is abandoned once more, and no other
+    command comes in between."""
+    release = threading.Event()
+    happened: list[str] = []
+    asked: list[str] = []
+    troubles = [trouble]
+
+    class Pool(ThreadPoolExecutor):
+        def __exit__(self, *raised: object) -> None:
+            release.set()
+            super().__exit__(None, None, None)
+
+    @contextmanager
+    def note(lab: str) -> Iterator[None]:
+        yield
+        happened.append(f"{lab} is free")
+
+    def abandon(lab: str) -> None:
+        asked.append(lab)
+        if troubles:
+            raise troubles.pop()
+        release.set()
+
+    def slow() -> None:
+        release.wait(60)
+        happened.append("slow has ended")
+
+    def break_it() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classroom, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(classroom, "LOOK_EVERY_S", 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        classroom.each({"broken": break_it, "slow": slow}, 2, note, abandon)
+    assert happened == ["broken is free", "slow has ended", "slow is free"]
+    assert asked[:2] == ["slow", "slow"]
