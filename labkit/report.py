@@ -127,6 +127,18 @@ def _checks_in_words(result: Result) -> str:
     return words
 
 
+def clocks_in_words(result: Result) -> str:
+    """How wrong the clocks of several hosts make the figures; empty where all nodes have the client's clock."""
+    errors_ms = [trial["clock_error_ms"] for trial in result["trials"] if trial.get("clock_error_ms") is not None]
+    if not errors_ms:
+        return ""
+    return (
+        f"What nodes on another host than the client's stamped was brought to its clock to within"
+        f" ±{max(errors_ms):.2f} ms, and so far may detection, takeover, phases and steps be wrong beside all else;"
+        f" the outage is the client's alone."
+    )
+
+
 def _listed(names: Iterable[str]) -> str:
     return " or ".join(sorted(set(names)))
 
@@ -198,7 +210,8 @@ def _lines_that_differ(one: str, other: str) -> int:
 
 
 def _context(result: Result, run: Event) -> dict[str, Any]:
-    return {"result": result, "run": run, "verdict": verdict(result), "headline": headline(result)}
+    said = {"verdict": verdict(result), "headline": headline(result), "clocks": clocks_in_words(result)}
+    return {"result": result, "run": run, **said}
 
 
 def environment() -> Environment:
