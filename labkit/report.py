@@ -133,9 +133,8 @@ def clocks_in_words(result: Result) -> str:
     if not errors_ms:
         return ""
     return (
-        f"What nodes on another host than the client's stamped was brought to its clock to within"
-        f" ±{max(errors_ms):.2f} ms, and so far may detection, takeover, phases and steps be wrong beside all else;"
-        f" the outage is the client's alone."
+        f"The nodes ran on several hosts: detection, takeover, phases and steps may be wrong by ±{max(errors_ms):.2f}"
+        f" ms, which is how well the hosts' clocks could be compared. The outage is the client's alone."
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "clear",
     "configure",
     "find",
+    "guests",
     "helper_image",
     "is_bare",
     "leftovers",
@@ -296,10 +297,14 @@ def _remove_guests(engine: Engine, others: Iterable[Engine], name: str, progress
     """Removes what a lab of `engine` has on others."""
     removed = []
     for other in others:
-        found = [one for one in _in_engine(other, name) if one.is_ours and one.guest_of == engine.identity]
+        found = [one for one in _guests_of(engine, other, name) if one.is_ours]
         clear(other, found, progress)
         removed += found
     return removed
+
+
+def _guests_of(engine: Engine, other: Engine, name: str) -> list[Leftover]:
+    return [one for one in _in_engine(other, name) if one.guest_of == engine.identity]
 
 
 def _remove_all(engine: Engine, others: Iterable[Engine], name: str, progress: Progress) -> None:
@@ -358,6 +363,18 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
         found = [one for one in found if not one.guest_of]  # their own engines' gc knows of them
         whole = {lab: _is_whole(engine, lab) for lab in {one.lab for one in found}}
         found = [one for one in found if not whole[one.lab]]
+    return found
+
+
+def guests(engine: Engine, name: str, progress: Progress) -> list[tuple[Engine, list[Leftover]]]:
+    """What a lab has on other engines, by its client's labels. One that does not answer is said, and left out."""
+    found = []
+    for context in sorted(_contexts(create.find_containers(engine, name))):
+        try:
+            other = Engine.connect(context)
+            found.append((other, _guests_of(engine, other, name)))
+        except NotAvailable as error:
+            progress.step(f"what the lab {name!r} has on the engine of the context {context!r} stays: {error}")
     return found
 
 

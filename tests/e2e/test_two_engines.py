@@ -18,7 +18,7 @@ from labkit.engine import Engine, create, network
 from labkit.spec import load
 from labkit.store import HISTORY
 from tests import engines
-from tests.e2e.helpers import FAST, Outcome, Recorder, complaint, leftovers, named, run_cli, swept
+from tests.e2e.helpers import FAST, Outcome, Recorder, Running, complaint, leftovers, named, run_cli, swept
 
 pytestmark = engines.takes_one
 
@@ -60,6 +60,9 @@ class Hosts:
         """labkit on one of the two."""
         env = {"DOCKER_CONFIG": str(self.folder), "DOCKER_CONTEXT": context}
         return run_cli(*arguments, env=env, timeout_s=LONG_S, **options)
+
+    def start(self, *arguments: str) -> Running:
+        return Running(*arguments, env={"DOCKER_CONFIG": str(self.folder), "DOCKER_CONTEXT": "here"})
 
     def up(self, file: Path) -> Outcome:
         return self.run("up", "--file", str(file), "--ports", "auto")
@@ -237,6 +240,24 @@ def test_down_leaves_nothing_on_either(pair: Pair) -> None:
     assert pair.hosts.run("down", "--name", NAME).exit_code == 0
     assert leftovers(pair.here, NAME) == []
     assert leftovers(pair.other, NAME) == []
+
+
+def test_gc_finds_what_a_killed_up_has_left_on_both(hosts: Hosts) -> None:
+    """By the client's labels. One that was killed before there was a client is out of the way of the next `up`."""
+    name = named("killed")
+    file = hosts.file(name)
+    network.make_network(hosts.other, name, f"labkit-{name}", IPv4Network("10.200.3.0/24"), None, hosts.here.identity)
+    coming = hosts.start("up", "--file", str(file), "--ports", "auto")
+    coming.await_line("starting master-cluster")
+    coming.send(signal.SIGKILL)
+    coming.finish()
+    assert leftovers(hosts.other, name) == [f"container labkit-{name}-slave-cluster", f"network labkit-{name}"]
+    dry = hosts.run("gc", "--name", name, "--dry-run")
+    assert f"labkit-{name}-slave-cluster" in dry.stdout
+    assert len(leftovers(hosts.other, name)) == 2
+    assert hosts.run("gc").exit_code == 0
+    assert leftovers(hosts.here, name) == []
+    assert leftovers(hosts.other, name) == []
 
 
 def test_down_leaves_a_stranger_of_that_name_alone(hosts: Hosts) -> None:
