@@ -318,7 +318,8 @@ def _remove_all(engine: Engine, others: Iterable[Engine], name: str, progress: P
                 _remove_guests(engine, [each], name, Silent())
         except NotAvailable as error:
             progress.step(
-                f"what is on the engine at {each.where} stays; `labkit gc --name {name}` removes it ({error})"
+                f"what is on the engine at {each.where} stays until `labkit gc --name {name}` with that engine's Docker"
+                f" context ({error})"
             )
 
 

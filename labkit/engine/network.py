@@ -27,6 +27,7 @@ MACVLAN = "macvlan"
 BRIDGE = "bridge"
 UNMARKED = re.compile(rf"{PREFIX}[0-9a-f]{{10}}[stm]?")  # what _lay() calls its links
 OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
+HAS_ONE = "already using parent interface"  # in what it says of a link on which another of its networks hangs
 NO_POOL = "address pool"  # in what it says when it has no subnet left to choose: of 20.10, and of 25 and later
 # Where labs go whose own subnet is taken. The engine may give all of the first to one of its own networks.
 POOLS = (ipaddress.IPv4Network("172.23.0.0/16"), ipaddress.IPv4Network("10.128.0.0/16"))
@@ -229,6 +230,11 @@ def _make(
     except NotAvailable as error:
         if OVERLAPS in str(error):  # somebody took it since we looked
             raise SubnetTaken(str(error)) from error
+        if HAS_ONE in str(error):
+            raise NotAvailable(
+                f"network.parent: one macvlan network at a time can hang on an interface, and another one does; take"
+                f" another interface, or remove the lab that has it\n({error})"
+            ) from error
         raise
 
 

@@ -235,6 +235,14 @@ def test_an_engine_that_has_gone_is_waited_for(pair: Pair) -> None:
         pair.hosts.second.start()
 
 
+def test_an_interface_carries_one_lab(pair: Pair) -> None:
+    """Docker hangs one macvlan on it; a second lab there is refused in words, and leaves nothing."""
+    name = named("second")
+    assert "network.parent: one macvlan network at a time" in complaint(pair.hosts.up(pair.hosts.file(name)), 4)
+    assert leftovers(pair.here, name) == []
+    assert leftovers(pair.other, name) == []
+
+
 def test_down_leaves_nothing_on_either(pair: Pair) -> None:
     """By the client's labels alone, which lead to the other engine."""
     assert pair.hosts.run("down", "--name", NAME).exit_code == 0
