@@ -127,6 +127,17 @@ def _checks_in_words(result: Result) -> str:
     return words
 
 
+def clocks_in_words(result: Result) -> str:
+    """How wrong the clocks of several hosts make the figures; empty where all nodes have the client's clock."""
+    errors_ms = [trial["clock_error_ms"] for trial in result["trials"] if trial.get("clock_error_ms") is not None]
+    if not errors_ms:
+        return ""
+    return (
+        f"The nodes ran on several hosts: detection, takeover, phases and steps may be wrong by ±{max(errors_ms):.2f}"
+        f" ms, which is how well the hosts' clocks could be compared. The outage is the client's alone."
+    )
+
+
 def _listed(names: Iterable[str]) -> str:
     return " or ".join(sorted(set(names)))
 
@@ -198,7 +209,8 @@ def _lines_that_differ(one: str, other: str) -> int:
 
 
 def _context(result: Result, run: Event) -> dict[str, Any]:
-    return {"result": result, "run": run, "verdict": verdict(result), "headline": headline(result)}
+    said = {"verdict": verdict(result), "headline": headline(result), "clocks": clocks_in_words(result)}
+    return {"result": result, "run": run, **said}
 
 
 def environment() -> Environment:

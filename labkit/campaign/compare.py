@@ -10,7 +10,10 @@ from labkit.measure import difference
 Result = Mapping[str, Any]
 
 SAME = ("fault", "profile")  # what must be the same for a comparison to mean anything
-FACTS = ("platform", "network", "packages", "images", "host", "grant", "cadence_ms", "limit_ms", "labkit", "pairs")
+FACTS = (
+    *("platform", "network", "packages", "images", "host", "other_hosts", "grant"),
+    *("cadence_ms", "limit_ms", "labkit", "pairs"),
+)
 
 
 def compare(a: tuple[Result, Event], b: tuple[Result, Event], anyway: bool = False) -> dict[str, Any]:
@@ -52,14 +55,12 @@ def _outages(result: Result) -> list[float | None]:
 
 
 def _facts(name: str, one: Any, other: Any) -> list[str]:
-    """Where two facts differ, by their parts if they have parts."""
+    """Where two facts differ, by their parts if they have parts; one that is not there is like one that is empty."""
+    if not one and not other:
+        return []
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         parts = sorted({*one, *other})
-        return [
-            _unlike(f"{name} {part}", one.get(part), other.get(part))
-            for part in parts
-            if one.get(part) != other.get(part)
-        ]
+        return [text for part in parts for text in _facts(f"{name} {part}", one.get(part), other.get(part))]
     return [_unlike(name, one, other)] if one != other else []
 
 

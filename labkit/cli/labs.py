@@ -300,14 +300,19 @@ def gc(
     with progress(as_json) as shown, ExitStack() as stack:
         found = [one for one in lifecycle.leftovers(engine, name, spare) if one.is_ours or everybody]
         busy = {one.lab for one in found if spare and lock.holder(one.lab, engine.identity)}
-        found = [one for one in found if one.lab not in busy]
-        if found and not dry_run:
-            labs = {one.lab for one in found}
+        labs = {one.lab for one in found} - busy
+        if labs and not dry_run:
             for lab in sorted(labs):
                 stack.enter_context(lock.held(lab, engine.identity, shown))
-            again = lifecycle.leftovers(engine, name, spare)
-            found = [one for one in again if one.lab in labs and (one.is_ours or everybody)]
-            lifecycle.clear(engine, found, shown)
+            found = [one for one in lifecycle.leftovers(engine, name, spare) if one.is_ours or everybody]
+        found = [one for one in found if one.lab in labs]
+        elsewhere = [
+            both for lab in sorted({one.lab for one in found}) for both in lifecycle.guests(engine, lab, shown)
+        ]
+        parts = [(other, [one for one in there if one.is_ours or everybody]) for other, there in elsewhere]
+        for where, there in () if dry_run else (*parts, (engine, found)):  # what leads elsewhere goes last
+            lifecycle.clear(where, there, shown)
+        found += [one for _, there in parts for one in there]
     if as_json:
         answer(found)
     elif dry_run or not found:

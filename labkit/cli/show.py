@@ -13,7 +13,7 @@ from labkit.history import Event
 from labkit.language import Language, Text, listed, same
 from labkit.live.steps import Kind, Steps
 from labkit.plot import duration
-from labkit.report import headline
+from labkit.report import clocks_in_words, headline
 
 SIGN = {
     "pass": ("green", Text("pass", "bien")),
@@ -184,6 +184,7 @@ def in_language(sights: Iterable[Sight], language: Language) -> Iterator[tuple[s
 def trials(result: dict[str, Any]) -> Table:
     """A run's trials as a table, with the median where there are several. Those of a busy machine are marked."""
     table = Table(title=f"{result['fault']}, {_conditions(result)}", title_justify="left")
+    table.caption = clocks_in_words(result) or None
     for column in ("trial", "outage", "detection", "takeover", "two owners", "failback", "failed"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("served by")

@@ -31,8 +31,13 @@ class Shift:
 
 def compare(node: Container, now_ns: Callable[[], int]) -> Shift:
     """now_ns: reads the client's monotonic clock. Raises LabkitError if the node does not answer."""
-    answers: queue.Queue[list[str]] = queue.Queue()
-    process = node.talk("python3", "-c", READ_CLOCKS, heard=answers.put)
+    answers: queue.Queue[str] = queue.Queue()
+
+    def heard(lines: list[str]) -> None:
+        for line in lines:
+            answers.put(line)
+
+    process = node.talk("python3", "-c", READ_CLOCKS, heard=heard)
     try:
         return min((_once(process.send, answers, now_ns) for _ in range(TRIES)), key=lambda shift: shift.error_ns)
     except queue.Empty as error:
@@ -41,11 +46,10 @@ def compare(node: Container, now_ns: Callable[[], int]) -> Shift:
         process.close()
 
 
-def _once(ask: Callable[[str], None], answers: "queue.Queue[list[str]]", now_ns: Callable[[], int]) -> Shift:
+def _once(ask: Callable[[str], None], answers: "queue.Queue[str]", now_ns: Callable[[], int]) -> Shift:
     before = now_ns()
     ask("now")
-    (answer,) = answers.get(timeout=ANSWERS_S)  # one line to each that is asked for
-    monotonic, wall = map(int, answer.split())
+    monotonic, wall = map(int, answers.get(timeout=ANSWERS_S).split())
     after = now_ns()
     middle = (before + after) // 2
-    return Shift(monotonic - middle, wall - middle, (after - before) // 2)
+    return Shift(monotonic - middle, wall - middle, (after - before + 1) // 2)

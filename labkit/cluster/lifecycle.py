@@ -1,7 +1,7 @@
 """Making a lab, finding it again by its labels, and leaving nothing behind."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +13,6 @@ from labkit.cluster.making import (
     AUTO,
     BARE,
     GRANT,
-    GUEST,
     NETWORK,
     PLATFORM,
     SERVICE,
@@ -28,7 +27,7 @@ from labkit.cluster.making import (
     samples,
     start,
 )
-from labkit.engine import LABEL, USER, Container, Engine, Leftover, create, images, network
+from labkit.engine import GUEST, LABEL, USER, Container, Engine, Leftover, create, images, network
 from labkit.errors import BadInput, NotAvailable
 from labkit.progress import Progress, Silent
 from labkit.spec import Spec
@@ -40,6 +39,7 @@ __all__ = [
     "clear",
     "configure",
     "find",
+    "guests",
     "helper_image",
     "is_bare",
     "leftovers",
@@ -60,7 +60,7 @@ NIC = "eth0"  # what the engine calls the interface of a container that has one 
 def changing(engine: Engine, name: str, progress: Progress) -> Iterator[None]:
     """For as long as the `with` lasts, no other command of this user changes the lab. See lock.held.
 
-    Raises NotAvailable, naming the user, where the lab is another one's.
+    Raises NotAvailable where the lab is another user's, whom it names, or that of another engine.
     """
     with lock.held(name, engine.identity, progress):
         _require_ours(engine, name)
@@ -68,12 +68,30 @@ def changing(engine: Engine, name: str, progress: Progress) -> Iterator[None]:
 
 
 def _require_ours(engine: Engine, name: str) -> None:
-    theirs = {one.user for one in _in_engine(engine, name) if not one.is_ours}
+    there = _in_engine(engine, name)
+    theirs = {one.user for one in there if not one.is_ours}
     if theirs:
         raise NotAvailable(
             f"the lab {name!r} on this engine is that of {' and '.join(sorted(theirs))}: take another name, with"
             f" --name, or ask them to remove it; `labkit gc --name {name} --everybody` removes it unasked"
         )
+    if any(one.guest_of for one in there):
+        raise NotAvailable(
+            f"of the lab {name!r} this engine has a part alone, and its client is on another engine: choose that one's"
+            f" Docker context, or take another name, with --name; if that engine is gone for good,"
+            f" `labkit gc --name {name}` removes the part"
+        )
+
+
+def _require_room_for_guests(engine: Engine, others: Iterable[Engine], name: str) -> None:
+    """Raises NotAvailable where another engine of the lab has something of that name which is not the lab's."""
+    for other in others:
+        if strange := [one for one in _in_engine(other, name) if one.guest_of != engine.identity or not one.is_ours]:
+            listed = ", ".join(one.name for one in strange)
+            raise NotAvailable(
+                f"the engine at {other.where} has a lab {name!r} of its own ({listed}): take another name, with --name,"
+                f" or remove that one, with that engine's Docker context"
+            )
 
 
 def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Start:
@@ -81,9 +99,11 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
 
     One that is up with other settings is removed first, unless its ports or subnet cannot be had. Whatever goes wrong,
     Ctrl-C included, nothing is left behind. Raises Unsettled with the nodes' logs on time-out, NotAvailable for another
-    user's lab, and BadInput for a name of the nodes' interface that the engine would not give it.
+    user's lab or one of another engine, and BadInput for a name of the nodes' interface that the engine would not give.
     """
     _require_ours(engine, spec.name)
+    others = _others(engine, spec)
+    _require_room_for_guests(engine, others.values(), spec.name)
     if spec.network.interface != NIC:
         raise BadInput(
             f"network.interface: {spec.network.interface} cannot be had, because the engine calls the nodes' interface"
@@ -92,7 +112,6 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
     if options.bare and spec.service.given:
         raise BadInput("service: a lab whose Heartbeat is configured by hand serves the guide's page; leave it out")
     found = images.ensure(engine, spec.platform, progress, options.mirror, options.rebuild)
-    others = _others(engine, spec)
     hosts = {
         context: Host(other, images.ensure(other, found.platform.name, progress, options.mirror, options.rebuild))
         for context, other in others.items()
@@ -111,15 +130,15 @@ def up(engine: Engine, spec: Spec, options: Options, progress: Progress) -> Star
             present.restore()
         return Start(present)
     if present is not None:
-        _require_room(engine, spec, options)
+        _require_room(engine, others.values(), spec, options)
         progress.step(f"the lab {spec.name!r} is up with other settings, or not whole: it is made anew")
     remove(engine, spec.name, progress)
+    _remove_guests(engine, others.values(), spec.name, progress)  # those of an `up` that was killed have no client yet
     try:
         return start(_make_somewhere(Host(engine, found), hosts, spec, options, progress), options, progress)
     except BaseException:
         progress.step("removing what was made so far")
-        for one in (engine, *others.values()):  # whose parts lead to each other only when all are made
-            _remove_here(one, spec.name, Silent())
+        _remove_all(engine, others.values(), spec.name, progress)
         raise
 
 
@@ -139,12 +158,13 @@ def _with_choices(present: Lab | None, spec: Spec, options: Options) -> Options:
     return replace(options, auto_ports=auto_ports, auto_subnet=auto_subnet, labels=labels)
 
 
-def _require_room(engine: Engine, spec: Spec, options: Options) -> None:
+def _require_room(engine: Engine, others: Iterable[Engine], spec: Spec, options: Options) -> None:
     """Raises NotAvailable, as making it would, where ports or the subnet are another's, before a lab goes for it."""
     if not options.auto_ports:
         create.require_free_ports(engine, list(spec.ports.model_dump().values()), spec.name)
     if not options.auto_subnet and spec.network.subnet != "auto":
-        network.require_free_subnet(engine, spec.network.pool, network_name(spec.name))
+        for one in (engine, *others):
+            network.require_free_subnet(one, spec.network.pool, network_name(spec.name))
 
 
 def _others(engine: Engine, spec: Spec) -> dict[str, Engine]:
@@ -159,15 +179,18 @@ def _others(engine: Engine, spec: Spec) -> dict[str, Engine]:
 
 
 def _make_somewhere(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, progress: Progress) -> Lab:
-    """On the spec's subnet, or with `auto` on a free one; somebody else may take that at the same moment."""
+    """On the spec's subnet, or with `auto` on one that is free on all engines; somebody else may take that at the same
+    moment, on the one or the other."""
     if not options.auto_subnet and spec.network.subnet != "auto":
         return make(host, others, spec, options, progress)
+    engines = [other.engine for other in others.values()]
     for _ in range(SUBNET_TRIES):
         try:
-            free = network.free_subnet(host.engine, spec.network.pool)
+            free = network.free_subnet(host.engine, spec.network.pool, engines)
             return make(host, others, spec.on_subnet(free), options, progress)
         except network.SubnetTaken as error:
             taken = error
+            _remove_all(host.engine, engines, spec.name, progress)  # what came before it is on that subnet
     raise taken
 
 
@@ -187,7 +210,8 @@ def find(engine: Engine, name: str) -> Lab | None:
     """The lab of that name, from the labels alone; None if there is none, or if parts of it are missing."""
     parts: dict[str, list[Container]] = {}
     for container in create.find_containers(engine, name):
-        parts.setdefault(container.role, []).append(container)
+        if GUEST not in container.labels:
+            parts.setdefault(container.role, []).append(container)
     clients, gateways, found = (parts.get(role, []) for role in ("client", "gateway", "node"))
     if len(clients) != 1 or len(gateways) != 1:
         return None
@@ -196,8 +220,10 @@ def find(engine: Engine, name: str) -> Lab | None:
         spec = Spec.model_validate(json.loads(about[SPEC]))
     except ValueError:
         return None  # made by another version; up and gc replace it
-    elsewhere = {name: Engine.connect(node.engine) for name, node in spec.nodes.items() if node.engine}
-    found += [container for other in elsewhere.values() for container in create.find_containers(other, name)]
+    engines = {context: Engine.connect(context) for context in spec.contexts}
+    elsewhere = {node: engines[of.engine] for node, of in spec.nodes.items() if of.engine}
+    there = (container for other in engines.values() for container in create.find_containers(other, name))
+    found += [container for container in there if container.labels.get(GUEST) == engine.identity]
     by_name = {container.host_name: container for container in found}
     if set(by_name) != set(spec.nodes):
         return None
@@ -241,17 +267,60 @@ def remove(engine: Engine, name: str | None, progress: Progress) -> list[Leftove
     """Removes everything with the lab's label, and with None with any lab's. Returns what was removed.
 
     Nothing but labels is needed: no file, no earlier success. The client's lead to what a lab has on other engines.
-    What another user made stays.
+    What another user made stays, and so do labs of that name whose own engine is another one. Raises NotAvailable, with
+    nothing removed, where one of the other engines does not answer.
     """
     contexts = _contexts(create.find_containers(engine, name))
-    others = [Engine.connect(context) for context in sorted(contexts)] if name else []
-    return [one for each in (*others, engine) for one in _remove_here(each, name, progress)]
+    others = [_connect_to_remove(context, name) for context in sorted(contexts)] if name else []
+    guests = _remove_guests(engine, others, name, progress) if name else []
+    return [*guests, *_remove_here(engine, name, progress)]
+
+
+def _connect_to_remove(context: str, name: str) -> Engine:
+    try:
+        return Engine.connect(context)
+    except NotAvailable as error:
+        raise NotAvailable(
+            f"a part of the lab {name!r} is on the engine of the Docker context {context!r}, and nothing is removed,"
+            f" because there is no way to it now; if it is gone for good, `labkit gc --name {name}` removes what is"
+            f" here\n({error})"
+        ) from error
 
 
 def _remove_here(engine: Engine, name: str | None, progress: Progress) -> list[Leftover]:
-    found = [one for one in leftovers(engine, name) if one.is_ours]
+    found = [one for one in leftovers(engine, name) if one.is_ours and not one.guest_of]
     clear(engine, found, progress)
     return found
+
+
+def _remove_guests(engine: Engine, others: Iterable[Engine], name: str, progress: Progress) -> list[Leftover]:
+    """Removes what a lab of `engine` has on others."""
+    removed = []
+    for other in others:
+        found = [one for one in _guests_of(engine, other, name) if one.is_ours]
+        clear(other, found, progress)
+        removed += found
+    return removed
+
+
+def _guests_of(engine: Engine, other: Engine, name: str) -> list[Leftover]:
+    return [one for one in _in_engine(other, name) if one.guest_of == engine.identity]
+
+
+def _remove_all(engine: Engine, others: Iterable[Engine], name: str, progress: Progress) -> None:
+    """Removes what was made of a lab whose parts do not lead to each other yet. Says so where an engine does not let
+    it, and goes on, for there is an error already that tells more."""
+    for each in (engine, *others):
+        try:
+            if each is engine:
+                _remove_here(engine, name, Silent())
+            else:
+                _remove_guests(engine, [each], name, Silent())
+        except NotAvailable as error:
+            progress.step(
+                f"what is on the engine at {each.where} stays until `labkit gc --name {name}` with that engine's Docker"
+                f" context ({error})"
+            )
 
 
 def _contexts(containers: list[Container]) -> set[str]:
@@ -292,11 +361,21 @@ def leftovers(engine: Engine, name: str | None, spare_whole_labs: bool = False) 
         *access.folders(name, engine.identity),
     ]
     if spare_whole_labs:
-        there = create.find_containers(engine, name)
-        guests = {one.labels[LABEL] for one in there if GUEST in one.labels}  # their own engines' gc knows of them
-        found = [one for one in found if one.lab not in guests]
+        found = [one for one in found if not one.guest_of]  # their own engines' gc knows of them
         whole = {lab: _is_whole(engine, lab) for lab in {one.lab for one in found}}
         found = [one for one in found if not whole[one.lab]]
+    return found
+
+
+def guests(engine: Engine, name: str, progress: Progress) -> list[tuple[Engine, list[Leftover]]]:
+    """What a lab has on other engines, by its client's labels. One that does not answer is said, and left out."""
+    found = []
+    for context in sorted(_contexts(create.find_containers(engine, name))):
+        try:
+            other = Engine.connect(context)
+            found.append((other, _guests_of(engine, other, name)))
+        except NotAvailable as error:
+            progress.step(f"what the lab {name!r} has on the engine of the context {context!r} stays: {error}")
     return found
 
 
@@ -304,7 +383,10 @@ def _in_engine(engine: Engine, name: str | None) -> list[Leftover]:
     """What the engine itself has of a lab, or with None of any."""
     containers = create.find_containers(engine, name)
     return [
-        *(Leftover("container", one.name, one.labels[LABEL], one.labels.get(USER, "")) for one in containers),
+        *(
+            Leftover("container", one.name, one.labels[LABEL], one.labels.get(USER, ""), one.labels.get(GUEST, ""))
+            for one in containers
+        ),
         *network.find_networks(engine, name),
         *create.find_volumes(engine, name),
     ]

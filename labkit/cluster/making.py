@@ -20,7 +20,6 @@ from labkit.timing import MS, now_ns
 SPEC, PLATFORM, NETWORK, GRANT, BARE, SERVICE, AUTO = (
     f"labkit.{key}" for key in ("spec", "platform", "network", "grant", "bare", "service", "auto")
 )
-GUEST = "labkit.guest"  # on what a lab has on other engines than its own: the identity of its own
 NO_FORWARDING = {"net.ipv4.ip_forward": "0"}  # it would hide a stale ARP entry: the old owner sends on to the new one
 LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}  # engines do that of their own accord, but not all of them
 MEASURING_SHARES = 16 * 1024  # of the CPU, beside 1024 for each other container: the schedule of the probe goes first
@@ -90,7 +89,7 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
     network.make_access_network(engine, lab_name, access_net)
     for context, other in others.items():
         there = next(node.parent for node in spec.nodes.values() if node.engine == context) or parent
-        network.make_network(other.engine, lab_name, net, spec.network.pool, there)
+        network.make_network(other.engine, lab_name, net, spec.network.pool, there, engine.identity)
     about = {
         SPEC: spec.model_dump_json(),
         PLATFORM: found.platform.name,
@@ -119,7 +118,7 @@ def make(host: Host, others: Mapping[str, Host], spec: Spec, options: Options, p
             container_name(lab_name, name),
             net,
             str(node.address),
-            {**engine.labels(lab_name, "node"), **({GUEST: engine.identity} if node.engine else {})},
+            engine.labels(lab_name, "node", engine.identity if node.engine else ""),
             name,
             sysctls=NO_FORWARDING | LOW_PORTS,
             ulimits=[create.descriptors(DESCRIPTORS)],

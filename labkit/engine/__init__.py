@@ -4,10 +4,11 @@ client: the connection. images: pulling, bootstrapping and building. network: th
 engine's host. grants: what a node may do. container: one container's life, files, commands and processes.
 """
 
-from labkit.engine.client import LABEL, ROLE, USER, Engine, Facts, Leftover, translated
+from labkit.engine.client import GUEST, LABEL, ROLE, USER, Engine, Facts, Leftover, translated
 from labkit.engine.container import Container, Done, Placed, Process, Usage
 
 __all__ = [
+    "GUEST",
     "LABEL",
     "ROLE",
     "USER",

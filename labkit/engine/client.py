@@ -19,6 +19,7 @@ from labkit.errors import LabkitError, NotAvailable
 LABEL = "labkit"  # its value is the lab's name
 ROLE = "labkit.role"
 USER = "labkit.user"  # who made it
+GUEST = "labkit.guest"  # on what a lab has on other engines than its own: the identity of its own
 ANSWER_S = 120  # longest wait for one answer of the engine: pulling and building take a while
 OLDEST_API = (1, 41)  # Docker 20.10
 START_ENGINE = (
@@ -62,13 +63,15 @@ class Facts:
 class Leftover:
     """One thing with labkit's label: kind is container, network, volume, host link or folder.
 
-    user: who made it; empty where nothing says so, as of what plain Compose makes.
+    user: who made it; empty where nothing says so, as of what plain Compose makes. guest_of: the identity of the lab's
+    own engine, where that is another one than this.
     """
 
     kind: str
     name: str
     lab: str
     user: str = ""
+    guest_of: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -193,9 +196,9 @@ class Engine:
         rootless = "name=rootless" in (self._info.get("SecurityOptions") or ())  # it brings its ports to the host's own
         return self.way.shares_loopback or (rootless and self.where.startswith(ways.UNIX))
 
-    def labels(self, lab: str, role: str) -> dict[str, str]:
-        """The labels that everything of a lab carries."""
-        return {LABEL: lab, ROLE: role, USER: this_user()}
+    def labels(self, lab: str, role: str, guest_of: str = "") -> dict[str, str]:
+        """The labels that everything of a lab carries. guest_of: see Leftover."""
+        return {LABEL: lab, ROLE: role, USER: this_user(), **({GUEST: guest_of} if guest_of else {})}
 
     @staticmethod
     def filters(lab: str | None) -> dict[str, str | list[str] | bool]:

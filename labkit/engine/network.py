@@ -18,7 +18,7 @@ import docker.errors
 from docker.models.networks import Network as SdkNetwork
 
 from labkit.engine import grants
-from labkit.engine.client import LABEL, USER, Engine, Leftover, this_user, translated
+from labkit.engine.client import GUEST, LABEL, USER, Engine, Leftover, this_user, translated
 from labkit.errors import NotAvailable
 
 PREFIX = "lk"
@@ -27,6 +27,7 @@ MACVLAN = "macvlan"
 BRIDGE = "bridge"
 UNMARKED = re.compile(rf"{PREFIX}[0-9a-f]{{10}}[stm]?")  # what _lay() calls its links
 OVERLAPS = "Pool overlaps"  # in what the engine says of a subnet that another of its networks has
+HAS_ONE = "already using parent interface"  # in what it says of a link on which another of its networks hangs
 NO_POOL = "address pool"  # in what it says when it has no subnet left to choose: of 20.10, and of 25 and later
 # Where labs go whose own subnet is taken. The engine may give all of the first to one of its own networks.
 POOLS = (ipaddress.IPv4Network("172.23.0.0/16"), ipaddress.IPv4Network("10.128.0.0/16"))
@@ -148,19 +149,25 @@ def taken_subnets(engine: Engine) -> dict[ipaddress.IPv4Network, str]:
     return taken
 
 
-def free_subnet(engine: Engine, wanted: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
-    """The wanted subnet if it is free, otherwise the next free one of its size in POOLS."""
-    return next(free_subnets(engine, wanted))
+def free_subnet(engine: Engine, wanted: ipaddress.IPv4Network, others: Iterable[Engine] = ()) -> ipaddress.IPv4Network:
+    """The wanted subnet if it is free, otherwise the next free one of its size in POOLS. others: see free_subnets."""
+    return next(free_subnets(engine, wanted, others=others))
 
 
 def free_subnets(
-    engine: Engine, wanted: ipaddress.IPv4Network, pools: Sequence[ipaddress.IPv4Network] = POOLS
+    engine: Engine,
+    wanted: ipaddress.IPv4Network,
+    pools: Sequence[ipaddress.IPv4Network] = POOLS,
+    others: Iterable[Engine] = (),
 ) -> Iterator[ipaddress.IPv4Network]:
-    """The subnets of that size that are free now, the wanted one first. Raises NotAvailable after the last one."""
-    taken = taken_subnets(engine)
+    """The subnets of that size that are free now, the wanted one first. Raises NotAvailable after the last one.
+
+    others: engines on which they must be free as well.
+    """
+    taken = {subnet for one in (engine, *others) for subnet in taken_subnets(one)}
     large = (pool for pool in pools if pool.prefixlen <= wanted.prefixlen)
-    others = (subnet for pool in large for subnet in pool.subnets(new_prefix=wanted.prefixlen))
-    for subnet in (wanted, *(other for other in others if other != wanted)):
+    same_size = (subnet for pool in large for subnet in pool.subnets(new_prefix=wanted.prefixlen))
+    for subnet in (wanted, *(one for one in same_size if one != wanted)):
         if not any(subnet.overlaps(other) for other in taken):
             yield subnet
     where = " and ".join(map(str, pools))
@@ -177,15 +184,17 @@ def require_free_subnet(engine: Engine, subnet: ipaddress.IPv4Network, but_for: 
             )
 
 
-def make_network(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network, parent: str | None) -> SdkNetwork:
+def make_network(
+    engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network, parent: str | None, guest_of: str = ""
+) -> SdkNetwork:
     """A macvlan in bridge mode over the parent link, or with parent None a bridge network. Neither leads anywhere.
 
-    Raises SubnetTaken naming the network that has the subnet.
+    guest_of: see Leftover. Raises SubnetTaken naming the network that has the subnet.
     """
     require_free_subnet(engine, subnet)
     driver, options = (BRIDGE, {}) if parent is None else (MACVLAN, {"parent": parent, "macvlan_mode": "bridge"})
     # internal: no default route; and the gateway's ports are published on its other network
-    return _make(engine, lab, name, subnet, driver=driver, options=options, internal=True)
+    return _make(engine, lab, name, subnet, guest_of, driver=driver, options=options, internal=True)
 
 
 def make_access_network(engine: Engine, lab: str, name: str) -> None:
@@ -206,19 +215,26 @@ def make_access_network(engine: Engine, lab: str, name: str) -> None:
                 return
 
 
-def _make(engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network | None, **options: Any) -> SdkNetwork:
+def _make(
+    engine: Engine, lab: str, name: str, subnet: ipaddress.IPv4Network | None, guest_of: str = "", **options: Any
+) -> SdkNetwork:
     pools = [docker.types.IPAMPool(subnet=str(subnet))] if subnet else []
     try:
         with translated(f"making the network {name}"):
             return engine.client.networks.create(
                 name,
                 ipam=docker.types.IPAMConfig(pool_configs=pools),
-                labels=engine.labels(lab, "network"),
+                labels=engine.labels(lab, "network", guest_of),
                 **options,
             )
     except NotAvailable as error:
         if OVERLAPS in str(error):  # somebody took it since we looked
             raise SubnetTaken(str(error)) from error
+        if HAS_ONE in str(error):
+            raise NotAvailable(
+                f"network.parent: one macvlan network at a time can hang on an interface, and another one does; take"
+                f" another interface, or remove the lab that has it\n({error})"
+            ) from error
         raise
 
 
@@ -226,8 +242,8 @@ def find_networks(engine: Engine, lab: str | None) -> list[Leftover]:
     """The networks of one lab or of all."""
     with translated("listing the engine's networks"):
         found = engine.client.networks.list(filters=engine.filters(lab))
-    labels = ((one.name, one.attrs["Labels"]) for one in found)
-    return [Leftover("network", str(name), there[LABEL], there.get(USER, "")) for name, there in labels]
+    told = ((one.name, one.attrs["Labels"]) for one in found)
+    return [Leftover("network", str(name), has[LABEL], has.get(USER, ""), has.get(GUEST, "")) for name, has in told]
 
 
 def remove_network(engine: Engine, name: str) -> None:

@@ -281,8 +281,22 @@ class Spec(_Model):
                 "nodes on engines of their own meet on a network that their hosts share. Say in network.parent which"
                 " interface leads there."
             )
+        problems.update(spec._parent_problems())
         _raise_all("Spec", problems)
         return spec
+
+    def _parent_problems(self) -> dict[tuple[str, ...], str]:
+        """A lab has one network on each engine, so a parent of its own is for a node on another one."""
+        problems: dict[tuple[str, ...], str] = {}
+        by_engine: dict[str, str | None] = {}
+        for name, node in self.nodes.items():
+            if node.engine is None and node.parent:
+                problems["nodes", name, "parent"] = (
+                    "is for a node with `engine`. Say in network.parent what leads there."
+                )
+            if node.engine and by_engine.setdefault(node.engine, node.parent) != node.parent:
+                problems["nodes", name] = f"both nodes are on the engine {node.engine!r}, so both have the same parent."
+        return problems
 
     def _service_problems(self) -> dict[tuple[str, ...], str]:
         problems: dict[tuple[str, ...], str] = {}

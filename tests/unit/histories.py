@@ -67,12 +67,17 @@ class TrialBuilder:
 
     def end(self, ms: float) -> "TrialBuilder":
         begun_ns = min((event["t_ns"] for event in self.events if "t_ns" in event), default=at_ns(ms))
-        return self.cpu((begun_ns - ZERO_NS) / 1e6).cpu(ms).add("trial-end", t_ns=at_ns(ms))
+        self.cpu((begun_ns - ZERO_NS) / 1e6).cpu(ms)
+        return self.throttled(begun_ns).throttled(at_ns(ms)).add("trial-end", t_ns=at_ns(ms))
 
     def cpu(self, ms: float, waited_ms: float = 0) -> "TrialBuilder":
         """A reading of a host with two CPUs, half of them idle. waited_ms: for how long somebody waited for one."""
         told = {"idle_ms": int(ms), "steal_ms": 0, "all_ms": int(2 * ms), "waited_us": int(waited_ms * 1000)}
         return self.add("cpu", t_ns=at_ns(ms), **told)
+
+    def throttled(self, t_ns: int) -> "TrialBuilder":
+        """The node that lives on never has to wait."""
+        return self.add("throttled", t_ns=t_ns, node=SLAVE, throttled_us=0)
 
     def request(
         self,

@@ -363,6 +363,21 @@ def test_what_else_differs_is_said() -> None:
     assert compare(side(*SHORT), side(*LONG))["warnings"] == []
 
 
+def test_another_host_of_a_pair_is_a_fact_of_its_own() -> None:
+    """What differs there is said by node; a run of a version that did not note it differs from one host in nothing."""
+
+    def warnings(one: Any, other: Any) -> list[str]:
+        return list(compare(side(*SHORT, other_hosts=one), side(*LONG, other_hosts=other))["warnings"])
+
+    old, new = {"kernel": "6.1.0", "cpus": 2}, {"kernel": "6.12.0", "cpus": 2}
+    assert warnings({"slave-cluster": old}, {"slave-cluster": new}) == [
+        "other_hosts slave-cluster kernel: 6.1.0 and 6.12.0"
+    ]
+    assert warnings({"slave-cluster": old}, {"slave-cluster": old}) == []
+    assert warnings({}, {"slave-cluster": new}) == [f"other_hosts slave-cluster: None and {new}"]
+    assert warnings(None, {}) == []
+
+
 # Tune
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from labkit.campaign.compare import compare
 from labkit.campaign.sweep import told
-from labkit.checks import machine_quiet
+from labkit.checks import Finding, machine_quiet
 from labkit.history import Event, Trial
 from labkit.measure import Pressure, measure, result
 from labkit.measure.pressure import BUSY_MOST, ON_TIME_LEAST, STOLEN_MOST, WAITED_MOST, flags, pressure
@@ -103,6 +103,27 @@ def test_the_check_is_unknown_on_a_busy_machine() -> None:
     assert verdict(run(waited_ms=1000)) == "pass"
     assert verdict(run(waited_ms=4900)) == "unknown"
     assert verdict([event for event in run(0) if event["event"] != "cpu"]) == "unknown"
+
+
+def test_the_check_is_unknown_where_a_node_runs_on_another_host() -> None:
+    """Nobody looks there, and a takeover may have waited; what is known of the client's host is told first."""
+    elsewhere = {"other_hosts": {SLAVE: {"cpus": 2}}}
+    histories = run(0, **elsewhere), run(4900, **elsewhere), run(0, other_hosts={})
+    quiet, busy, one_host = (machine_quiet.judge(events, measure(events)) for events in histories)
+    assert quiet == Finding("unknown", f"nobody looks how busy the host of {SLAVE} is; the client's was quiet")
+    assert busy is not None
+    assert (busy.verdict, "tasks had to wait for a CPU" in busy.detail) == ("unknown", True)
+    assert one_host is not None
+    assert one_host.verdict == "pass"
+
+
+def test_the_check_is_unknown_where_no_node_told_of_throttling() -> None:
+    """One that was killed cannot, and the other one should have; as soon as one did, that counts."""
+    silent = [event for event in run(0) if event["event"] != "throttled"]
+    assert verdict(silent) == "unknown"
+    assert verdict([*silent, *throttled(MASTER, 9000)]) == "unknown"
+    assert verdict([*silent, *throttled(MASTER, 9000), *throttled(SLAVE, 500, 500)]) == "pass"
+    assert verdict([*silent, *throttled(SLAVE, 500, 900)]) == "unknown"
 
 
 def test_the_check_says_nothing_where_it_has_nothing_to_say() -> None:

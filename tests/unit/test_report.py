@@ -9,11 +9,12 @@ import pytest
 
 from labkit import plot
 from labkit.checks import judge_all
+from labkit.cli import show
 from labkit.history import Event, trials
 from labkit.measure import PHASES, measure_trial, result
 from labkit.plot.canvas import LETTER_PX
 from labkit.report import headline, junit_xml, render_html, render_markdown, verdict
-from tests.unit.histories import MASTER, SLAVE, TrialBuilder, dual_owner, failover, never_back, no_op, run_event
+from tests.unit.histories import MASTER, SLAVE, TrialBuilder, at_ns, dual_owner, failover, never_back, no_op, run_event
 
 EVIL = "<script>alert(1)</script> | $x^2$ & `tick`"
 FILES = {
@@ -118,6 +119,29 @@ def test_whatever_is_quoted_is_escaped() -> None:
     assert "<script" not in summary
     assert {line.count(" | ") for line in summary.splitlines() if "noticed" in line} == {2}
     ElementTree.fromstring(junit_xml(judged(events)).encode())
+
+
+def compared(number: int, error_ns: int) -> Event:
+    shift = {"monotonic_ns": 7, "wall_ns": 9, "error_ns": error_ns}
+    return {"event": "clocks", "trial": number, "t_ns": at_ns(0), "node": SLAVE, **shift}
+
+
+def test_figures_of_two_clocks_say_how_wrong_they_may_be() -> None:
+    """Wherever detection and takeover stand: in the page, in the summary and on the terminal, the worst of the trials.
+    On one host nothing is said."""
+    events = [run_event(2), *failover(1), compared(1, 250_000), *failover(2), compared(2, 1_310_000)]
+    assert "wrong by ±1.31 ms" in render_markdown(judged(events), events)
+    assert page(events).count("wrong by ±1.31 ms") == 2  # beneath the phases and beneath the trials
+    assert "wrong by ±1.31 ms" in str(show.trials(judged(events)).caption)
+    assert "±" not in page(MANY) + render_markdown(judged(MANY), MANY)
+    assert show.trials(judged(MANY)).caption is None
+
+
+def test_the_page_tells_of_the_other_hosts() -> None:
+    """By the node that runs there, as much as of the client's."""
+    text = page([run_event(other_hosts={SLAVE: {"kernel": "6.12.0", "cpus": 8}}), *failover()])
+    assert f'<td class="name">host of {SLAVE}: kernel</td><td class="text">6.12.0</td>' in text
+    assert f'<td class="name">host of {SLAVE}: cpus</td><td class="text">8</td>' in text
 
 
 def test_what_was_not_measured_is_no_zero() -> None:

@@ -146,6 +146,14 @@ def test_times_are_kept_as_heartbeat_takes_them(file: Path, written: str, kept: 
             "network: {subnet: auto}\nnodes: {alpha: {}, beta: {engine: server}}",
             "line 1: network: nodes on engines of their own meet on a network that their hosts share.",
         ),
+        (
+            "network: {parent: eth0}\nnodes: {a: {engine: x, parent: eth1}, b: {engine: x}}",
+            "line 2: nodes.b: both nodes are on the engine 'x', so both have the same parent.",
+        ),
+        (
+            "network: {parent: eth0}\nnodes: {a: {parent: eth1}, b: {engine: x}}",
+            "line 2: nodes.a.parent: is for a node with `engine`.",
+        ),
         ("network: {interface: lo}", "line 1: network.interface: 'lo' is not the name of a Linux network interface."),
         ("timing: {keepalive: 1s}", "line 1: timing.keepalive: '1s' is not a time: Heartbeat knows no unit 's'."),
         ("timing: {keepalive: 1sec}", "line 1: timing.keepalive: '1sec' is not a time: Heartbeat knows no unit 'sec'."),
