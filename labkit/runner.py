@@ -194,10 +194,10 @@ class _Run:
                 assert active is not None
                 pause_until(now_ns() + int(lab.random.uniform(0, lab.spec.timing.keepalive_ms) * MS))
                 self.note({"event": "armed", "t_ns": agent.now_ns()})
-                self.note_throttling(agent)
+                self.note_pressure(agent)
                 with self.struck(active, measuring) as bracket:
                     self.await_outcome(agent, bracket)
-                    self.note_throttling(agent)
+                    self.note_pressure(agent)
                 agent.wait(lambda seen: seen.good_in_a_row >= CALM_ANSWERS, STEADY_S, "the VIP answers steadily again")
                 self.grown_up(f"trial-{number}", agent, followers)
                 self.note({"event": "trial-end", "t_ns": agent.now_ns()})
@@ -268,8 +268,11 @@ class _Run:
             until_ns = bracket.after_ns + int((deadtime_s + STAY_MARGIN_S) * SECOND)
             agent.wait(lambda seen: seen.latest_ns >= until_ns, deadtime_s + 2 * STAY_MARGIN_S, "the watch is over")
 
-    def note_throttling(self, agent: Agent) -> None:
-        """For how long each node that runs has waited because it had used up the CPU time that it is allowed."""
+    def note_pressure(self, agent: Agent) -> None:
+        """What the agent does not tell: for how long each node that runs has waited because it had used up the CPU time
+        that it is allowed, and how busy the hosts of nodes on other engines are."""
+        for name, reading in self.lab.other_hosts_cpu().items():
+            self.note({"event": "cpu", "t_ns": agent.now_ns(), "node": name, **reading})
         for name, told_us in self.lab.throttled_us().items():
             self.note({"event": "throttled", "t_ns": agent.latest_ns(), "node": name, "throttled_us": told_us})
 

@@ -1,7 +1,4 @@
-"""Nobody had to wait for a CPU in the outage, so that it is Heartbeat's, and not the machine's.
-
-The client's host alone is looked at. Where nodes run on others, a takeover may have waited there unseen.
-"""
+"""Nobody had to wait for a CPU in the outage, so that it is Heartbeat's, and not the machine's."""
 
 from collections.abc import Sequence
 
@@ -21,20 +18,18 @@ SAID = {
 def judge(events: Sequence[Event], trials: Sequence[TrialMeasures]) -> Finding | None:
     if header(events).get("takes_cpu") is not False:
         return None  # it is the fault that keeps the machine busy; or the history is of a version that did not look
-    unseen = sorted(header(events).get("other_hosts") or {})
-    return each_trial(events, trials, lambda trial: _trial(trial, unseen))
+    return each_trial(events, trials, _trial)
 
 
-def _trial(trial: TrialMeasures, unseen: Sequence[str]) -> Finding:
-    """unseen: the nodes on hosts at which nobody looks."""
+def _trial(trial: TrialMeasures) -> Finding:
     if trial.pressure is None:
         return Finding("unknown", "nobody looked how busy the machine was")
     wrong = [SAID[flag] for flag in trial.flags if flag in SAID]
     if wrong:
         return Finding("unknown", f"{' and '.join(wrong)}: the outage may be longer than on a quiet machine")
+    unseen = [node for node in trial.pressure.unseen if node != trial.node]  # who was killed cannot tell
     if unseen:
-        nodes = " and ".join(unseen)
-        return Finding("unknown", f"nobody looks how busy the host of {nodes} is; the client's was quiet")
+        return Finding("unknown", f"nobody told how busy the host of {' and '.join(unseen)} was")
     if trial.pressure.throttled_ms is None:
         return Finding("unknown", "of no node is it known whether it had used up the CPU time that it is allowed")
     return Finding("pass", "the CPU was there when it was wanted")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from labkit.cluster import damage
+from labkit.cluster import busy, damage
 from labkit.cluster.asking import LIFE, Asked
 from labkit.cluster.clocks import Shift, compare
 from labkit.engine import Container, Done, Engine, create
@@ -325,6 +325,11 @@ class Lab:
         """Node -> for how long it has been kept from the CPU by its container's limit, since it was started."""
         told = zip(self.nodes, self.each(lambda name: self.nodes[name].usage()), strict=True)
         return {name: usage.throttled_us for name, usage in told if usage is not None}
+
+    def other_hosts_cpu(self) -> dict[str, dict[str, int | None]]:
+        """Node on another engine -> how busy its host is, see `busy.reading()`; without those that do not run."""
+        told = {name: busy.reading(self.nodes[name]) for name in self.elsewhere}
+        return {name: reading for name, reading in told.items() if reading}
 
     def usage(self) -> tuple[int, float]:
         """What its containers have used of the CPU, in ns, and use of the memory, in MiB."""

@@ -1,5 +1,6 @@
 """How busy the engine's host was in an outage, and whether that was within bounds: a busy one stretches the figures."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from labkit.history import Event, Trial
@@ -15,6 +16,8 @@ STOLEN_MOST = 0.05
 class Pressure:
     """The CPUs of the engine's host from the fault until the service was back, or until healing. None: not measured.
 
+    Where nodes run on other hosts, each figure is that of the busiest one. unseen: nodes on hosts of which nobody told.
+
     waited     share of the time in which some task had to wait for a CPU (PSI, `some` of /proc/pressure/cpu)
     busy       share of all CPU time that was used
     stolen     share of all CPU time that the host's own host took away
@@ -25,11 +28,32 @@ class Pressure:
     busy: float
     stolen: float
     throttled_ms: float | None
+    unseen: tuple[str, ...] = ()
 
 
-def pressure(trial: Trial, start_ns: int, end_ns: int) -> Pressure | None:
-    """None without readings on both sides of the time. The agent takes five a second."""
-    readings = trial.of("cpu")
+def pressure(trial: Trial, start_ns: int, end_ns: int, elsewhere: Collection[str] = ()) -> Pressure | None:
+    """None without readings of the client's host on both sides of the time. The agent takes five a second.
+
+    elsewhere: the nodes on other hosts, which are asked before the fault and when the outcome is known.
+    """
+    here = _between(trial, None, start_ns, end_ns)
+    if here is None:
+        return None
+    there = {node: _between(trial, node, start_ns, end_ns) for node in elsewhere}
+    seen = [here, *(one for one in there.values() if one)]
+    waited = [one[0] for one in seen if one[0] is not None]
+    return Pressure(
+        max(waited, default=None),
+        max(busy for _, busy, _ in seen),
+        max(stolen for _, _, stolen in seen),
+        _throttled_ms(trial),
+        tuple(sorted(node for node, one in there.items() if one is None)),
+    )
+
+
+def _between(trial: Trial, node: str | None, start_ns: int, end_ns: int) -> tuple[float | None, float, float] | None:
+    """waited, busy and stolen of one host, by the readings that enclose the time. node: None for the client's host."""
+    readings = [one for one in trial.of("cpu") if one.get("node") == node]
     first = next((one for one in reversed(readings) if one["t_ns"] <= start_ns), None)
     last = next((one for one in readings if one["t_ns"] >= end_ns), None)
     if first is None or last is None or last["all_ms"] <= first["all_ms"]:
@@ -37,11 +61,10 @@ def pressure(trial: Trial, start_ns: int, end_ns: int) -> Pressure | None:
     all_ms = last["all_ms"] - first["all_ms"]
     before_us, after_us = first.get("waited_us"), last.get("waited_us")
     took_ns = last["t_ns"] - first["t_ns"]
-    return Pressure(
+    return (
         None if before_us is None or after_us is None else (after_us - before_us) * 1000 / took_ns,
         1 - (last["idle_ms"] - first["idle_ms"]) / all_ms,
         (last["steal_ms"] - first["steal_ms"]) / all_ms,
-        _throttled_ms(trial),
     )
 
 

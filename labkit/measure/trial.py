@@ -112,7 +112,8 @@ def measure_trial(run: Event, trial: Trial) -> TrialMeasures:
         measures = replace(measures, cost=cost(trial, service, failback))
     if inject and service:
         until_ns = in_hand_ns(service.first_good) if service.first_good else end_ns
-        measures = replace(measures, pressure=pressure(trial, inject["before_ns"], until_ns))
+        elsewhere = run.get("other_hosts") or {}
+        measures = replace(measures, pressure=pressure(trial, inject["before_ns"], until_ns, elsewhere))
     return replace(measures, flags=flags(measures.cadence_within_5ms, measures.pressure))
 
 

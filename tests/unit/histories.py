@@ -70,10 +70,11 @@ class TrialBuilder:
         self.cpu((begun_ns - ZERO_NS) / 1e6).cpu(ms)
         return self.throttled(begun_ns).throttled(at_ns(ms)).add("trial-end", t_ns=at_ns(ms))
 
-    def cpu(self, ms: float, waited_ms: float = 0) -> "TrialBuilder":
-        """A reading of a host with two CPUs, half of them idle. waited_ms: for how long somebody waited for one."""
+    def cpu(self, ms: float, waited_ms: float = 0, **node: str) -> "TrialBuilder":
+        """A reading of a host with two CPUs, half of them idle. waited_ms: for how long somebody waited for one. node:
+        whose host it is, if not the client's."""
         told = {"idle_ms": int(ms), "steal_ms": 0, "all_ms": int(2 * ms), "waited_us": int(waited_ms * 1000)}
-        return self.add("cpu", t_ns=at_ns(ms), **told)
+        return self.add("cpu", t_ns=at_ns(ms), **told, **node)
 
     def throttled(self, t_ns: int) -> "TrialBuilder":
         """The node that lives on never has to wait."""

@@ -7,6 +7,7 @@ import pytest
 from labkit.campaign.compare import compare
 from labkit.campaign.sweep import told
 from labkit.checks import Finding, machine_quiet
+from labkit.cluster.busy import parsed
 from labkit.history import Event, Trial
 from labkit.measure import Pressure, measure, result
 from labkit.measure.pressure import BUSY_MOST, ON_TIME_LEAST, STOLEN_MOST, WAITED_MOST, flags, pressure
@@ -105,16 +106,27 @@ def test_the_check_is_unknown_on_a_busy_machine() -> None:
     assert verdict([event for event in run(0) if event["event"] != "cpu"]) == "unknown"
 
 
-def test_the_check_is_unknown_where_a_node_runs_on_another_host() -> None:
-    """Nobody looks there, and a takeover may have waited; what is known of the client's host is told first."""
-    elsewhere = {"other_hosts": {SLAVE: {"cpus": 2}}}
-    histories = run(0, **elsewhere), run(4900, **elsewhere), run(0, other_hosts={})
-    quiet, busy, one_host = (machine_quiet.judge(events, measure(events)) for events in histories)
-    assert quiet == Finding("unknown", f"nobody looks how busy the host of {SLAVE} is; the client's was quiet")
-    assert busy is not None
-    assert (busy.verdict, "tasks had to wait for a CPU" in busy.detail) == ("unknown", True)
-    assert one_host is not None
-    assert one_host.verdict == "pass"
+def test_the_busiest_host_counts() -> None:
+    """Where a node runs on another host, its readings count as the client's do; without any the check is unknown, but
+    for the node that was struck and may be dead."""
+
+    def elsewhere(node: str, *waited_ms: float) -> list[Event]:
+        told = [TrialBuilder().cpu(900, 0, node=node).cpu(5100, one, node=node).events for one in waited_ms]
+        return [*run(0, other_hosts={node: {"cpus": 2}}), *(event for events in told for event in events)]
+
+    assert verdict(elsewhere(SLAVE, 0)) == "pass"
+    assert verdict(elsewhere(SLAVE, 4000)) == "unknown"
+    unseen = machine_quiet.judge(elsewhere(SLAVE), measure(elsewhere(SLAVE)))
+    assert unseen == Finding("unknown", f"nobody told how busy the host of {SLAVE} was")
+    assert verdict(elsewhere(MASTER)) == "pass"
+
+
+@pytest.mark.parametrize("waited", [None, 1234])
+def test_a_hosts_reading_is_that_of_the_agent(waited: int | None) -> None:
+    """The same figures out of the same files; nothing of a kernel without PSI."""
+    psi = "" if waited is None else f"some avg10=0.00 avg60=0.00 avg300=0.00 total={waited}\n"
+    told = parsed(f"100\ncpu  10 0 20 300 5 0 1 7 0 0\n{psi}")
+    assert told == {"idle_ms": 3050, "steal_ms": 70, "all_ms": 3430, "waited_us": waited}
 
 
 def test_the_check_is_unknown_where_no_node_told_of_throttling() -> None:
