@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -69,8 +69,10 @@ class Pairs:
             self.remove()
 
     def remove(self) -> None:
-        for name in self.names:
-            lifecycle.remove(self._engine, name, Silent())
+        """Removes every pair that can be removed, and then raises what went wrong with one that cannot."""
+        with ExitStack() as each:
+            for name in self.names:
+                each.callback(lifecycle.remove, self._engine, name, Silent())
 
     def run(self, spec: Spec, scenario: Scenario, folder: RunFolder, watch: Watch) -> None:
         """Runs a scenario's trials, dealt out to the pairs, and fills the run's folder.
@@ -108,7 +110,8 @@ def together(
     """What the work returns for each pair's arguments, done in threads, so many at once. Raises what the first that
     failed raised, when all have ended.
 
-    stop: takes away what the work needs; called again and again after Ctrl-C, until all have ended.
+    stop: takes away what the work needs; called again and again after Ctrl-C, until all have ended, and once more then,
+    because one may have made something anew at its end.
     """
     with ThreadPoolExecutor(at_once or len(arguments[0])) as pool:
         running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
@@ -117,8 +120,11 @@ def together(
         except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
             for one in running:
                 one.cancel()
-            while wait(running, REMOVE_EVERY_S).not_done:
-                stop()
+            ended = False
+            while not ended:
+                ended = not wait(running, REMOVE_EVERY_S).not_done
+                with suppress(Exception):  # it is tried again, and what is left in the end `gc` finds
+                    stop()
             raise
     return [one.result() for one in running]
 

@@ -1,0 +1,86 @@
+"""Pairs that are started, used and removed together, as far as that needs no engine."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import wait
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from labkit.campaign.pairs import Pairs, together
+from labkit.engine import Engine
+from labkit.errors import NotAvailable
+from labkit.progress import Silent
+from labkit.runner import Turns
+from labkit.spec import Spec
+
+LONG_S = 30.0
+ENGINE = cast(Engine, SimpleNamespace(facts=SimpleNamespace(cpus=2)))
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pairs]:
+    """Makes pairs for which no image is needed."""
+    monkeypatch.setattr("labkit.campaign.pairs.images.ensure", lambda *_: None)
+
+    def make(count: int, turns: Turns | None = None) -> Pairs:
+        return Pairs(ENGINE, Spec().with_options(name="x"), count, Silent(), turns=turns)
+
+    return make
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody presses Ctrl-C when all are at work."""
+
+    def waiting(running: Any, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise KeyboardInterrupt
+        return wait(running, timeout)
+
+    monkeypatch.setattr("labkit.campaign.pairs.wait", waiting)
+
+
+def test_one_that_cannot_be_removed_keeps_no_other_up(
+    pretended: Callable[..., Pairs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever it is, all others are removed, and then its trouble is told."""
+    gone: list[str] = []
+
+    def remove(engine: Engine, name: str, progress: object) -> None:
+        if name == "x-p2":
+            raise NotAvailable("the engine is busy")
+        gone.append(name)
+
+    monkeypatch.setattr("labkit.campaign.pairs.lifecycle.remove", remove)
+    with pytest.raises(NotAvailable, match="the engine is busy"):
+        pretended(3).remove()
+    assert sorted(gone) == ["x-p1", "x-p3"]
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_what_is_made_in_the_last_moment_is_removed_too() -> None:
+    """After Ctrl-C, whatever had come up by itself before there was anything to be ended."""
+    there = set[int]()
+    with pytest.raises(KeyboardInterrupt):
+        together(there.clear, there.add, [1, 2, 3])
+    assert there == set()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_ctrl_c_is_stronger_than_trouble_with_removing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that refuses once is asked again, until all work has ended and nothing is left."""
+    monkeypatch.setattr("labkit.campaign.pairs.REMOVE_EVERY_S", 0.01)
+    there, refusals = {1}, iter([NotAvailable("the engine is busy"), OSError("broken pipe")])
+    ended = threading.Event()
+
+    def stop() -> None:
+        for error in refusals:
+            raise error
+        there.clear()
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        together(stop, lambda _: ended.wait(LONG_S), [1])
+    assert there == set()
