@@ -12,7 +12,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,11 +77,12 @@ class Keeper(WorkerPlugin):
                 )
                 pair.pairs.run(batch.spec, scenario, folder, lambda event: None)
                 return Outcome(self._worker, None if batch.shared else pack(folder.path))
-        except LabkitError as error:
+        except Exception as error:  # a lab that is removed under a trial can break it anywhere
             if self._closing:
                 raise Reschedule from None
-            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {error}")
-            raise NotAvailable(f"{self._worker}: {error}") from None
+            told = str(error) if isinstance(error, LabkitError) else f"{type(error).__name__}: {error}"
+            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {told}")
+            raise NotAvailable(f"{self._worker}: {told}") from None
 
     def stop(self, session: str) -> None:
         """Ends what runs for a sweep, and removes its labs. Returns when none is left."""
@@ -113,7 +114,7 @@ class Keeper(WorkerPlugin):
             yield pair
         finally:
             self._free(pair)
-            idle = threading.Timer(IDLE_S, lambda: self._remove(lambda one: one is pair and one.uses == uses, False))
+            idle = threading.Timer(IDLE_S, self._remove_idle, (pair, uses))
             idle.daemon = True
             idle.start()
 
@@ -122,25 +123,40 @@ class Keeper(WorkerPlugin):
             pair.busy = False
             self._changed.notify_all()
 
+    def _remove_idle(self, pair: _Pair, uses: int) -> None:
+        """Removes a pair that nobody has used since. One that cannot be removed is tried again when the worker ends."""
+        try:
+            self._remove(lambda one: one is pair and one.uses == uses, also_busy=False)
+        except LabkitError as error:
+            self._progress.step(f"cannot remove a pair that is not used: {error}")
+
     def _remove(self, which: Callable[[_Pair], bool], also_busy: bool = True) -> None:
         """Removes the labs of some pairs. A batch that runs on one ends soon without its lab; what it was making at
-        that moment has to be removed again."""
+        that moment has to be removed again. Raises what went wrong with one of them, when the others are gone."""
         while True:
             with self._changed:
                 chosen = [pair for pair in self._pairs if which(pair) and pair.session]
                 busy = [pair for pair in chosen if pair.busy]
                 free = [pair for pair in chosen if not pair.busy]
-                for pair in free:
-                    pair.busy, pair.session = True, ""  # nobody gets it before its lab is gone
-            for pair in free:
-                pair.pairs.remove()
-                self._free(pair)
-            if not busy or not also_busy:
-                return
+                if not busy or not also_busy:
+                    for pair in free:
+                        pair.busy = True  # nobody gets it before its lab is gone
+                    break
             for pair in busy:
-                pair.pairs.remove()
+                with suppress(Exception):  # it is tried again until the batch has ended
+                    pair.pairs.remove()
             with self._changed:
                 self._changed.wait_for(partial(_all_free, busy), REMOVE_EVERY_S)
+        with ExitStack() as each:
+            for pair in free:
+                each.callback(self._free_without_lab, pair)
+
+    def _free_without_lab(self, pair: _Pair) -> None:
+        try:
+            pair.pairs.remove()
+            pair.session = ""
+        finally:
+            self._free(pair)
 
 
 def _all_free(pairs: Sequence[_Pair]) -> bool:

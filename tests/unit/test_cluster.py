@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from distributed import Scheduler, SpecCluster, Worker
+from distributed import Reschedule, Scheduler, SpecCluster, Worker
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import labkit
 from labkit import history
 from labkit.campaign import cluster as cluster_module
 from labkit.campaign.batch import PAIRS, Batch, batches, pack, unpack
@@ -36,10 +38,16 @@ LONG_S = 60.0
 
 
 class WorkersPairs(SeededPairs):
-    """Pretended pairs of a worker, which note what they ran; they can hang until they are removed, and can fail."""
+    """Pretended pairs of a worker, which note what they ran; they can hang until they are removed, end with an error
+    then, fail at a trial, and be such that nothing removes them."""
 
-    def __init__(self, mac: str, hang: bool = False, fail_at: int | None = None) -> None:
+    def __init__(
+        self, mac: str, hang: bool = False, fail_at: int | None = None, error: Exception | None = None
+    ) -> None:
         super().__init__(mac)
+        self.error = error or Unsettled("gave up")
+        self.stays = False
+        self.together: threading.Barrier | None = None  # pairs that are at work at the same time
         self.ran: list[int] = []
         self.hang = hang
         self.fail_at = fail_at
@@ -50,14 +58,26 @@ class WorkersPairs(SeededPairs):
         if self.hang:
             self.hanging.set()
             assert self.removed.wait(LONG_S)
-            raise Unsettled("the lab has gone")
+            raise self.error
         if self.fail_at in scenario.numbers:
-            raise Unsettled("gave up")
+            raise self.error
+        if self.together is not None:
+            self.together.wait(LONG_S)
         self.ran += scenario.numbers
         super().run(spec, scenario, folder, watch)
 
     def remove(self) -> None:
+        if self.stays:
+            raise NotAvailable("the engine is busy")
         self.removed.set()
+
+
+def kept_by(*pairs: WorkersPairs) -> Keeper:
+    return Keeper("w1", [cast(Pairs, one) for one in pairs], Silent())
+
+
+def batch_of(session: str, *numbers: int) -> Batch:
+    return Batch("sweep", session, labkit.__version__, "2-5-none", Spec(), "none", 6, 1, numbers, None)
 
 
 @contextmanager
@@ -164,6 +184,48 @@ def test_a_lost_workers_trials_run_elsewhere(tmp_path: Path) -> None:
     assert sorted(other.ran) == stored(sweep)
     (cell,) = sweep.document()["cells"]
     assert cell["error"] is None
+
+
+@pytest.mark.parametrize("error", [Unsettled("gone"), KeyError("gone")], ids=["foreseen", "unforeseen"])
+def test_what_a_worker_had_begun_when_it_ends_runs_elsewhere(error: Exception) -> None:
+    """Whatever a trial raises whose lab is removed under it, Dask is asked to run it on another worker."""
+    pairs = WorkersPairs("a1", hang=True, error=error)
+    keeper = kept_by(pairs)
+    with ThreadPoolExecutor() as pool:
+        begun = pool.submit(keeper.measure, batch_of("one", 1, 2))
+        assert pairs.hanging.wait(LONG_S)
+        keeper.close()
+        with pytest.raises(Reschedule):
+            begun.result(LONG_S)
+
+
+def test_an_unforeseen_error_is_told_by_its_kind() -> None:
+    """The worker's name stands before it, and the pair serves the next batch."""
+    pairs = WorkersPairs("a1", fail_at=1, error=KeyError("VIP"))
+    keeper = kept_by(pairs)
+    with pytest.raises(NotAvailable, match="w1: KeyError: 'VIP'"):
+        keeper.measure(batch_of("one", 1, 2))
+    assert keeper.measure(batch_of("one", 3)).worker == "w1"
+
+
+def test_a_pair_that_cannot_be_removed_keeps_no_other_up() -> None:
+    """Whoever ends a sweep is told; its other pairs are gone, every pair serves the next sweep, and the labs that
+    stayed are tried again."""
+    stays, goes = WorkersPairs("a1"), WorkersPairs("a2")
+    keeper = kept_by(stays, goes)
+    with ThreadPoolExecutor() as pool:
+        stays.together = goes.together = threading.Barrier(2)
+        for begun in [pool.submit(keeper.measure, batch_of("one", number)) for number in (1, 2)]:
+            begun.result(LONG_S)
+        stays.stays = True
+        with pytest.raises(NotAvailable, match="the engine is busy"):
+            keeper.stop("one")
+        assert goes.removed.is_set()
+        for begun in [pool.submit(keeper.measure, batch_of("two", number)) for number in (3, 4)]:
+            begun.result(LONG_S)
+    stays.stays = False
+    keeper.close()
+    assert stays.removed.is_set()
 
 
 class Interrupting(Silent):
