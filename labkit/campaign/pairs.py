@@ -87,7 +87,7 @@ class Pairs:
         shares = replace(scenario, pairs=max(pairs, scenario.pairs)).dealt(pairs)
         try:
             # all before the first trial, which starting others would disturb
-            labs = together(self.remove, self._up, specs, at_once=starting_at_once(self._engine))
+            labs = together(self.remove, self._up_in_turn, specs, at_once=starting_at_once(self._engine))
             together(self.remove, partial(runner.run, watch=watch, disposable=True, turns=turns), labs, shares, parts)
         except BaseException:
             self.remove()
@@ -99,6 +99,16 @@ class Pairs:
     def up(self, spec: Spec) -> Lab:
         """The first pair alone, with these settings."""
         return self._up(*on_own_subnets(self._engine, spec, self.names[:1]))
+
+    def _up_in_turn(self, spec: Spec) -> Lab:
+        """What starts disturbs other pairs' outages as one that is mended does."""
+        if self._turns is None:
+            return self._up(spec)
+        self._turns.take("mend")
+        try:
+            return self._up(spec)
+        finally:
+            self._turns.give("mend")
 
     def _up(self, spec: Spec) -> Lab:
         return lifecycle.up(self._engine, spec, self._options, Named(self._progress, spec.name)).lab

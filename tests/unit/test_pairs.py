@@ -1,19 +1,24 @@
 """Pairs that are started, used and removed together, as far as that needs no engine."""
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from labkit import faults
 from labkit.campaign.pairs import Pairs, together
+from labkit.campaign.turns import Turns as TurnsOfAll
 from labkit.engine import Engine
 from labkit.errors import NotAvailable
 from labkit.progress import Silent
-from labkit.runner import Turns
+from labkit.runner import Scenario, Turns
 from labkit.spec import Spec
+from labkit.store import RunFolder
+from labkit.timing import wait_until
 
 LONG_S = 30.0
 ENGINE = cast(Engine, SimpleNamespace(facts=SimpleNamespace(cpus=2)))
@@ -84,3 +89,45 @@ def test_ctrl_c_is_stronger_than_trouble_with_removing(monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         together(stop, lambda _: ended.wait(LONG_S), [1])
     assert there == set()
+
+
+def test_no_pair_starts_while_the_outage_of_another_is_measured(
+    pretended: Callable[..., Pairs], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a worker, whose pairs share turns and begin at any time: the second one comes up when the trial of the
+    first is over."""
+    turns = TurnsOfAll(2)
+    measuring, told, up = threading.Event(), threading.Event(), list[tuple[str, bool]]()
+
+    def start(engine: Engine, spec: Spec, *_: object) -> SimpleNamespace:
+        up.append((spec.name, measuring.is_set()))
+        return SimpleNamespace(lab=spec.name)
+
+    def run(lab: str, scenario: Scenario, *_: object, **more: object) -> None:
+        if lab == "first":
+            turns.take("measure")
+            measuring.set()
+            told.set()
+            wait_until(lambda: turns.hurt + len(up) - 1, bool, LONG_S, "the second one waits, or is up")
+            measuring.clear()
+            turns.give("measure")
+
+    def named(engine: Engine, spec: Spec, names: Sequence[str]) -> list[Spec]:
+        return [spec]
+
+    monkeypatch.setattr("labkit.campaign.pairs.lifecycle.up", start)
+    monkeypatch.setattr("labkit.campaign.pairs.runner.run", run)
+    monkeypatch.setattr("labkit.campaign.pairs.on_own_subnets", named)
+    scenario, spec = Scenario(faults.fault("none")), Spec()
+
+    def trial(name: str) -> None:
+        folder = RunFolder(tmp_path)
+        pretended(1, turns).run(spec.with_options(name=name), scenario, folder, lambda event: None)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(trial, "first")
+        assert told.wait(LONG_S)
+        second = pool.submit(trial, "second")
+        for one in (first, second):
+            one.result(LONG_S)
+    assert up == [("first", False), ("second", False)]
