@@ -16,8 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from distributed import Reschedule, Status, Worker, WorkerPlugin, get_worker
+from distributed import Reschedule, Security, Status, Worker, WorkerPlugin, get_worker
 
 import labkit
 from labkit import faults
@@ -25,7 +26,7 @@ from labkit.campaign.batch import PAIRS, PLUGIN, Batch, Outcome, pack
 from labkit.campaign.pairs import REMOVE_EVERY_S, Pairs
 from labkit.campaign.turns import Turns
 from labkit.engine import Engine
-from labkit.errors import LabkitError, NotAvailable
+from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.progress import Progress
 from labkit.runner import Scenario
 from labkit.spec import Spec
@@ -184,12 +185,27 @@ async def stop(session: str, dask_worker: Worker) -> None:
         await asyncio.to_thread(keeper.stop, session)
 
 
+def require_settings(address: str, role: Literal["client", "worker"]) -> None:
+    """Raises BadInput where Dask's settings do not suit an address. Dask itself would say so when it has begun to
+    connect, with an error of Python's, and could not end any more."""
+    try:
+        security = Security()
+        certified = security.get_connection_args(role).get("ssl_context") is not None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"Dask's settings for TLS name files that cannot be used: {error}") from error
+    if address.startswith("tls://") and not certified:
+        raise BadInput(f"{address} takes certificates, and none are set; `labkit help cluster` shows the settings")
+    if security.require_encryption and not address.startswith("tls://"):
+        raise BadInput(f"Dask's settings demand encryption, and {address} has none; write tls:// in place of tcp://")
+
+
 def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs: int, progress: Progress) -> None:
     """Works for a scheduler until a signal ends it; then it returns, and no lab is left.
 
     host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and BadInput if a lab
-    cannot have such a name.
+    cannot have such a name, or where Dask's settings do not suit the address.
     """
+    require_settings(address, "worker")
     logging.getLogger("distributed").setLevel(logging.ERROR)
     turns = Turns(engine.facts.cpus) if pairs > 1 else None
     with ExitStack() as stack:

@@ -1,6 +1,7 @@
 """A sweep on workers of Dask's: a real scheduler and real workers, in this process, whose pairs only pretend."""
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import dask
 import pytest
 from distributed import Reschedule, Scheduler, SpecCluster, Worker
 from hypothesis import given
@@ -25,9 +27,9 @@ from labkit.campaign.cluster import Cluster
 from labkit.campaign.pairs import Pairs
 from labkit.campaign.shares import SHARES
 from labkit.campaign.sweep import Sweep
-from labkit.campaign.worker import Keeper
+from labkit.campaign.worker import Keeper, require_settings
 from labkit.cli import app
-from labkit.errors import NotAvailable, Unsettled
+from labkit.errors import BadInput, NotAvailable, Unsettled
 from labkit.progress import Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
@@ -35,6 +37,7 @@ from labkit.store import RunFolder
 from tests.unit.test_shares import ASKED, SeededPairs, swept, trials_of
 
 LONG_S = 60.0
+ROLES = ("client", "worker")
 
 
 class WorkersPairs(SeededPairs):
@@ -282,6 +285,34 @@ def test_runs_can_lie_on_a_shared_path(tmp_path: Path) -> None:
     assert len(trials_of(sweep)) == 7
 
 
+class Losing(Silent):
+    """Progress that takes away one batch's run when it is told, as if it lay on another machine's disk."""
+
+    def __init__(self, place: Path, name: str) -> None:
+        self.place, self.name = place, name
+
+    def detail(self, text: str) -> None:
+        for found in self.place.glob(f"*/*/{self.name}"):
+            shutil.rmtree(found)
+
+
+def test_trials_that_are_not_on_the_shared_path_are_missed(tmp_path: Path) -> None:
+    """A path that is not the same folder everywhere is the cell's error, with the trials; they can be run again, and
+    what a killed worker had begun there is cleared away."""
+    sweep, shared = new(tmp_path), tmp_path / "shared"
+    with working(w1=WorkersPairs("a1")) as dask:
+        with Cluster(dask.scheduler_address, Losing(shared, "5-to-7")) as cluster:
+            cluster.run(sweep, 4, shared)
+        (cell,) = sweep.document()["cells"]
+        assert "lacks trials that workers have run: 5, 6, 7; it has to be the same folder" in cell["error"]
+        (place,) = (shared / sweep.folder.path.name).iterdir()
+        (place / ".5-to-7.0a1b2c3d.part").mkdir()
+        resumed = Sweep.resumed(sweep.folder.path, {})
+        measured(dask.scheduler_address, resumed, 4, shared)
+    assert [one["number"] for one in trials_of(resumed)] == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(path.name for path in place.iterdir()) == ["1-to-4", "5-to-7"]
+
+
 def test_a_shard_can_be_run_by_workers(tmp_path: Path) -> None:
     """The trials are the shard's."""
     sweep = new(tmp_path, shard="2/3")
@@ -306,6 +337,26 @@ def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     with pytest.raises(NotAvailable, match="`dask scheduler"):
         Cluster("tcp://127.0.0.1:9", Silent())
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "told"),
+    [
+        ("tls://127.0.0.1:9", {}, "takes certificates, and none are set; `labkit help cluster`"),
+        ("tcp://127.0.0.1:9", {"require-encryption": True}, "write tls:// in place of tcp://"),
+        ("tls://127.0.0.1:9", {"tls.ca-file": "/nonexistent"}, "name files that cannot be used"),
+    ],
+    ids=["none", "tcp", "file"],
+)
+def test_a_mistake_in_the_settings_of_tls_is_told(address: str, settings: dict[str, object], told: str) -> None:
+    """By sweep and worker alike, before anything connects."""
+    settings = {f"distributed.comm.{name}": value for name, value in settings.items()}
+    every = {f"distributed.comm.tls.{role}.{what}": "/nonexistent" for role in ROLES for what in ("cert", "key")}
+    with dask.config.set({**(every if "tls.ca-file" in str(settings) else {}), **settings}):
+        with pytest.raises(BadInput, match=told):
+            Cluster(address, Silent())
+        with pytest.raises(BadInput, match=told):
+            require_settings(address, "worker")
 
 
 # The commands
@@ -349,6 +400,42 @@ def test_what_a_cluster_cannot_be_is_bad_input(
     found = complaint(arguments)
     assert found.startswith("BadInput: ")
     assert told in found
+
+
+def test_what_a_failed_sweep_tells_to_do_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if it failed before its first cell: its folder can be taken up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
+    failed = CliRunner().invoke(app, ["sweep", "--scheduler", "tcp://127.0.0.1:9", "--trials", "3"])
+    assert isinstance(failed.exception, NotAvailable)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"labkit sweep --resume {folder.relative_to(tmp_path)}" in " ".join(failed.output.split())
+    assert Sweep.resumed(folder, {}).parameters.trials == 3
+
+
+def test_pairs_are_admitted_for_the_shards_own_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of eight trials has no use for more than two pairs."""
+    monkeypatch.chdir(tmp_path)
+    asked: list[int] = []
+
+    def admitted(engine: object, spec: object, trials: int, *_: object) -> int:
+        asked.append(trials)
+        raise NotAvailable("this is enough")
+
+    monkeypatch.setattr("labkit.cli.campaigns.admitted", admitted)
+    monkeypatch.setattr("labkit.cli.campaigns.Engine.connect", lambda: None)
+    told = complaint(["sweep", "--shard", "1/4", "--trials", "8", "--parallel", "auto"])
+    assert (asked, told) == ([2], "NotAvailable: this is enough")
+
+
+def test_a_service_of_ones_own_is_not_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker would read files of its own machine under the same names; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    Path("site").mkdir()
+    Path("lab.yaml").write_text("service:\n  document_root: site\n")
+    told = complaint(["sweep", "--scheduler", "tcp://127.0.0.1:9"])
+    assert told.startswith("BadInput: service: its files are on this machine alone")
+    assert not Path("runs").exists()
 
 
 def test_a_sweep_tells_what_its_workers_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
