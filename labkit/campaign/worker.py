@@ -25,6 +25,7 @@ from labkit import faults
 from labkit.campaign.batch import PAIRS, PLUGIN, Batch, Outcome, pack
 from labkit.campaign.pairs import REMOVE_EVERY_S, Pairs
 from labkit.campaign.turns import Turns
+from labkit.cluster import lock
 from labkit.engine import Engine
 from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.progress import Progress
@@ -34,6 +35,7 @@ from labkit.store import RunFolder
 
 IDLE_S = 60.0  # a pair that nobody has used for so long is removed
 CONNECT_S = 10.0
+ENGINE = ".worker"  # stands for a lab's name in the lock that the one worker of an engine has; no lab is called so
 CLOSE_S = 30.0
 
 
@@ -202,13 +204,16 @@ def require_settings(address: str, role: Literal["client", "worker"]) -> None:
 def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs: int, progress: Progress) -> None:
     """Works for a scheduler until a signal ends it; then it returns, and no lab is left.
 
-    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and BadInput if a lab
-    cannot have such a name, or where Dask's settings do not suit the address.
+    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and if the engine has a
+    worker of this user already; BadInput if a lab cannot have such a name, or where Dask's settings do not suit the
+    address.
     """
     require_settings(address, "worker")
     logging.getLogger("distributed").setLevel(logging.ERROR)
     turns = Turns(engine.facts.cpus) if pairs > 1 else None
+    busy = f"the engine at {engine.where} has a worker already, to which `--pairs` can give more; end it first"
     with ExitStack() as stack:
+        stack.enter_context(lock.held(ENGINE, engine.identity, progress, busy))
         held = [
             stack.enter_context(Pairs(engine, spec.with_options(name=f"{name}-{number}"), 1, progress, turns=turns))
             for number in range(1, pairs + 1)
