@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import dask
 import pytest
@@ -27,13 +28,15 @@ from labkit.campaign.cluster import Cluster
 from labkit.campaign.pairs import Pairs
 from labkit.campaign.shares import SHARES
 from labkit.campaign.sweep import Sweep
-from labkit.campaign.worker import Keeper, require_settings
+from labkit.campaign.worker import Keeper, require_settings, serve
 from labkit.cli import app
+from labkit.engine import Engine
 from labkit.errors import BadInput, NotAvailable, Unsettled
 from labkit.progress import Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import RunFolder
+from tests.unit.test_lock import HERE, holding, line_of
 from tests.unit.test_shares import ASKED, SeededPairs, swept, trials_of
 
 LONG_S = 60.0
@@ -50,7 +53,7 @@ class WorkersPairs(SeededPairs):
         super().__init__(mac)
         self.error = error or Unsettled("gave up")
         self.stays = False
-        self.together: threading.Barrier | None = None  # pairs that are at work at the same time
+        self.together: threading.Barrier | None = None  # pairs whose next runs are at the same time
         self.ran: list[int] = []
         self.hang = hang
         self.fail_at = fail_at
@@ -65,7 +68,8 @@ class WorkersPairs(SeededPairs):
         if self.fail_at in scenario.numbers:
             raise self.error
         if self.together is not None:
-            self.together.wait(LONG_S)
+            together, self.together = self.together, None
+            together.wait(LONG_S)
         self.ran += scenario.numbers
         super().run(spec, scenario, folder, watch)
 
@@ -156,6 +160,7 @@ def test_an_archive_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_workers_measure_what_one_machine_would(tmp_path: Path) -> None:
     """The same trials with the same seeds; their run folders come back, and who ran what is told."""
     one, two = WorkersPairs("a1"), WorkersPairs("a2")
+    one.together = two.together = threading.Barrier(2)
     sweep = new(tmp_path)
     with working(w1=one, w2=two) as dask:
         measured(dask.scheduler_address, sweep)
@@ -164,12 +169,9 @@ def test_workers_measure_what_one_machine_would(tmp_path: Path) -> None:
     assert sorted(one.ran + two.ran) == stored(sweep)
     (cell,) = sweep.document()["cells"]
     shares = {host["worker"]: host["trials"] for host in cell["hosts"]}
-    assert shares in (
-        {},
-        {"w1": sorted(one.ran), "w2": sorted(two.ran)},
-    )  # none if one was so slow that it got no batch
-    assert one.removed.is_set() or not one.ran
-    assert two.removed.is_set() or not two.ran
+    assert shares == {"w1": sorted(one.ran), "w2": sorted(two.ran)}
+    assert one.removed.is_set()
+    assert two.removed.is_set()
 
 
 def test_a_lost_workers_trials_run_elsewhere(tmp_path: Path) -> None:
@@ -224,6 +226,7 @@ def test_a_pair_that_cannot_be_removed_keeps_no_other_up() -> None:
         with pytest.raises(NotAvailable, match="the engine is busy"):
             keeper.stop("one")
         assert goes.removed.is_set()
+        stays.together = goes.together = threading.Barrier(2)
         for begun in [pool.submit(keeper.measure, batch_of("two", number)) for number in (3, 4)]:
             begun.result(LONG_S)
     stays.stays = False
@@ -337,6 +340,24 @@ def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     with pytest.raises(NotAvailable, match="`dask scheduler"):
         Cluster("tcp://127.0.0.1:9", Silent())
+
+
+def test_an_engine_has_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one does not wait for the first: it is told who that is. Another engine's does not mind."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("labkit.campaign.worker.Pairs", missing_pairs := Mock(side_effect=NotAvailable("no pairs")))
+
+    def start(identity: str) -> None:
+        engine = SimpleNamespace(facts=SimpleNamespace(cpus=2), identity=identity, where="there")
+        serve("tcp://127.0.0.1:9", "w2", "127.0.0.1", cast(Engine, engine), Spec(), 1, Silent())
+
+    with holding(".worker") as first:
+        assert line_of(first) == "held"
+        with pytest.raises(NotAvailable, match=f"has a worker already, .*: process {first.pid}"):
+            start(HERE)
+        assert not missing_pairs.called
+        with pytest.raises(NotAvailable, match="no pairs"):
+            start("elsewhere")
 
 
 @pytest.mark.parametrize(
