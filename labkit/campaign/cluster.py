@@ -16,7 +16,8 @@ import labkit
 from labkit.campaign import grid
 from labkit.campaign.batch import PAIRS, Batch, Outcome, batches, unpack
 from labkit.campaign.grid import Cell, Key
-from labkit.campaign.shares import SHARES, numbers, pool
+from labkit.campaign.pairs import outline
+from labkit.campaign.shares import SHARES, pool
 from labkit.campaign.sweep import Clock, Sweep, told
 from labkit.campaign.worker import measure, require_settings, stop, version
 from labkit.errors import NotAvailable
@@ -103,7 +104,7 @@ class Cluster:
 
     def _submit(self, sweep: Sweep, cell: Cell, place: Path, size: int, shared: bool, priority: int) -> None:
         """Hands out the trials of a cell that are not there yet."""
-        there = {number for share in _shares(place) for number in numbers(share)}
+        there = {number for share in _shares(place) for number in outline(share)[1]}
         scenario = sweep.parameters.scenario(cell)
         for some in batches([number for number in scenario.numbers if number not in there], size):
             batch = Batch(
@@ -142,7 +143,7 @@ class Cluster:
                 pool(folder, shares, len(sweep.parameters.numbers))
             if error is not None:
                 raise NotAvailable(error)
-            there = {number for share in shares for number in numbers(share)}
+            there = {number for share in shares for number in outline(share)[1]}
             if missing := [str(number) for number in sweep.parameters.numbers if number not in there]:
                 more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
                 raise NotAvailable(
@@ -173,4 +174,4 @@ class Cluster:
 def _shares(place: Path) -> list[RunFolder]:
     """The runs that lie there, the lowest trials first."""
     found = [RunFolder(path.parent) for path in place.glob(f"[!.]*/{HISTORY}")]
-    return sorted(found, key=lambda share: min(numbers(share)))
+    return sorted(found, key=lambda share: min(outline(share)[1], default=0))

@@ -26,6 +26,8 @@ from labkit.wire import wire_events
 
 T = TypeVar("T")
 
+START = "trial-start"
+STARTS = START.encode()
 REMOVE_EVERY_S = 1.0
 STARTED_PER_CPU = 2  # pairs that come up at the same time
 
@@ -167,10 +169,10 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: A
     pair's MAC addresses are its own, so the first pair's stand for them. Each pair's history, capture and logs stay in
     its part. facts: what else the header is to say.
     """
-    begun = {part: events for part in parts if part.history.is_file() and (events := _events(part))}
+    begun = [(part, head, numbers) for part in parts for head, numbers in [outline(part)] if head is not None]
     if not begun:
         return
-    first, head = next((part, history.header(events)) for part, events in begun.items())
+    first, head, _ = begun[0]
     folder.write("spec.yaml", (first.path / "spec.yaml").read_bytes())
     for name, text in first.rendered().items():
         folder.write(f"rendered/{name}", text)
@@ -178,11 +180,28 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: A
     unfinished.unlink(missing_ok=True)
     with History.create(unfinished) as merged:
         merged.append({**head, "trials": trials, **facts})
-        told = [event for events in begun.values() for event in _as_first(events, head["macs"])]
-        for trial in history.trials(told):
-            for event in trial.events:
+        read: dict[RunFolder, dict[int, history.Trial]] = {}  # what is needed now: all of them may not fit into memory
+        for number, at in sorted((number, at) for at, (_, _, numbers) in enumerate(begun) for number in numbers):
+            part = begun[at][0]
+            if part not in read:
+                told = history.trials(_as_first(_events(part), head["macs"]))
+                read[part] = {trial.number: trial for trial in told}
+            for event in read[part].pop(number).events:
                 merged.append(event)
+            if not read[part]:
+                del read[part]
     unfinished.replace(folder.history)
+
+
+def outline(part: RunFolder) -> tuple[Event | None, list[int]]:
+    """A history's header and the numbers of its trials, most of it unread; None and none where nothing was begun."""
+    if not part.history.is_file():
+        return None, []
+    with part.history.open("rb") as lines:
+        head = history.parse(next(lines, b""), str(part.history))
+        begun = [line for line in lines if STARTS in line and line.endswith(b"\n")]
+    numbers = [event["trial"] for event in history.parse(b"".join(begun), str(part.history)) if event["event"] == START]
+    return (history.header(head), sorted({*numbers})) if head else (None, [])
 
 
 def opened(path: Path) -> RunFolder:
@@ -190,15 +209,14 @@ def opened(path: Path) -> RunFolder:
     folder = RunFolder(path)
     parts = [RunFolder(part.parent) for part in sorted(path.glob(f"{PARTS}/*/{HISTORY}"))]
     if parts and not folder.history.is_file():
-        events = (history.read(part.history) for part in parts)
-        merge(folder, parts, sum(history.header(one)["trials"] for one in events if one))
+        merge(folder, parts, sum(head["trials"] for head, _ in map(outline, parts) if head is not None))
     return RunFolder.open(path)
 
 
 def _events(part: RunFolder) -> list[Event]:
     """A pair's history, with what its capture tells, because captures cannot be merged."""
     events = history.read(part.history)
-    return events + wire_events(part.path / CAPTURE, events) if events else []
+    return events + wire_events(part.path / CAPTURE, events)
 
 
 def _as_first(events: Sequence[Event], first_macs: dict[str, str]) -> list[Event]:

@@ -42,15 +42,15 @@ def pool(folder: RunFolder, shares: Sequence[RunFolder], trials: int) -> None:
 
     trials: how many there should be. Raises BadInput where hosts have different platforms, or the same trial.
     """
-    runs = [history.read(share.history) for share in shares]
-    heads = [history.header(events) for events in runs]
+    outlines = [pairs.outline(share) for share in shares]
+    heads = [history.header([head] if head else []) for head, _ in outlines]
     platforms = {head["platform"]: head["worker"] for head in reversed(heads)}
     if len(platforms) > 1:
         told = ", ".join(f"{worker} has {platform}" for platform, worker in sorted(platforms.items()))
         raise BadInput(f"{told}: outages of different platforms are not pooled; name one with --platform")
     workers: dict[tuple[str, str], Event] = {}  # by name and facts: two shards' workers may be called the same
-    for head, events in zip(heads, runs, strict=True):
-        for one in head.get("workers") or [_alone(head, events, heads[0])]:
+    for head, (_, numbers) in zip(heads, outlines, strict=True):
+        for one in head.get("workers") or [_alone(head, numbers, heads[0])]:
             key = one["worker"], json.dumps(one["host"], sort_keys=True)
             if key not in workers:
                 workers[key] = {**one, "worker": _called(one["worker"], workers), "trials": []}
@@ -61,11 +61,6 @@ def pool(folder: RunFolder, shares: Sequence[RunFolder], trials: int) -> None:
     if twice := [number for number, count in times.items() if count > 1]:
         raise BadInput(f"trial {min(twice)} was run twice, so these are no shares of one run")
     pairs.merge(folder, shares, trials, worker=None, workers=[*workers.values()])
-
-
-def numbers(share: RunFolder) -> set[int]:
-    """The trials of a run."""
-    return {trial.number for trial in history.trials(history.read(share.history))}
 
 
 def _called(name: str, others: Iterable[tuple[str, str]]) -> str:
@@ -80,11 +75,11 @@ def _differs(first: Event, head: Event, worker: Event) -> list[str]:
     return [*dict.fromkeys([*unlike_facts(first, {**head, "host": worker["host"]}), *beside_host])]
 
 
-def _alone(head: Event, events: Sequence[Event], first: Event) -> Event:
+def _alone(head: Event, numbers: Sequence[int], first: Event) -> Event:
     """What the header of a pooled run says of the host of one that is not pooled itself."""
     return {
         "worker": head["worker"],
-        "trials": [trial.number for trial in history.trials(events)],
+        "trials": numbers,
         "host": head["host"],
         "differs": unlike_facts(first, head),
     }
