@@ -17,6 +17,7 @@ from labkit.campaign import admission
 from labkit.campaign.turns import Turns
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images, network
+from labkit.errors import BadInput
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
 from labkit.runner import Alone, Scenario, Watch
@@ -200,7 +201,11 @@ def outline(part: RunFolder) -> tuple[Event | None, list[int]]:
     with part.history.open("rb") as lines:
         head = history.parse(next(lines, b""), str(part.history))
         begun = [line for line in lines if STARTS in line and line.endswith(b"\n")]
-    numbers = [event["trial"] for event in history.parse(b"".join(begun), str(part.history)) if event["event"] == START]
+    try:
+        starts = history.parse(b"".join(begun), str(part.history))
+    except BadInput:
+        starts = history.read(part.history)  # which names the line
+    numbers = [event["trial"] for event in starts if event["event"] == START]
     return (history.header(head), sorted({*numbers})) if head else (None, [])
 
 

@@ -10,15 +10,17 @@ from typing import Any, cast
 import pytest
 
 from labkit import faults
-from labkit.campaign.pairs import Pairs, together
+from labkit.campaign.pairs import Pairs, outline, together
 from labkit.campaign.turns import Turns as TurnsOfAll
 from labkit.engine import Engine
-from labkit.errors import NotAvailable
+from labkit.errors import BadInput, NotAvailable
+from labkit.history import History
 from labkit.progress import Silent
 from labkit.runner import Scenario, Turns
 from labkit.spec import Spec
 from labkit.store import RunFolder
 from labkit.timing import wait_until
+from tests.unit.histories import failover, run_event
 
 LONG_S = 30.0
 ENGINE = cast(Engine, SimpleNamespace(facts=SimpleNamespace(cpus=2)))
@@ -131,3 +133,20 @@ def test_no_pair_starts_while_the_outage_of_another_is_measured(
         for one in (first, second):
             one.result(LONG_S)
     assert up == [("first", False), ("second", False)]
+
+
+def test_an_outline_names_the_damaged_line(tmp_path: Path) -> None:
+    """A history's trials are told without reading all of it; what is damaged is told as when it is read."""
+    folder = RunFolder(tmp_path)
+    with History.create(folder.history) as written:
+        for event in (run_event(2), *failover(3), *failover(1)):
+            written.append(event)
+    head, numbers = outline(folder)
+    assert (head, numbers) == (run_event(2), [1, 3])
+    whole = folder.history.read_bytes()
+    folder.history.write_bytes(whole + b'{"event":"trial-start","trial":4')
+    assert outline(folder)[1] == [1, 3]
+    folder.history.write_bytes(whole + b'{"event":"trial-start","trial":}\n')
+    lines = len(whole.splitlines())
+    with pytest.raises(BadInput, match=f"line {lines + 1}:"):
+        outline(folder)
