@@ -5,7 +5,7 @@ Judges nothing. Heals in `finally`, so that a lab which is kept is whole whateve
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -181,8 +181,7 @@ class _Run:
         lab = self.lab
         lab.random = self.scenario.random(number)
         with ExitStack() as measuring:
-            self.await_turn(agent)
-            measuring.callback(self.turns.give, "measure")
+            self.await_turn(agent, measuring)
             self.trial = number
             try:
                 lab.compare_clocks()
@@ -208,13 +207,14 @@ class _Run:
             finally:
                 self.trial = None
 
-    def await_turn(self, agent: Agent) -> None:
-        """Returns when the trial may begin. A pair that waits for others does not probe, so that it disturbs nobody."""
-        if self.scenario.pairs == 1:
+    def await_turn(self, agent: Agent, measuring: ExitStack) -> None:
+        """Returns when the trial may begin. A pair that waits for others does not probe, so that it disturbs nobody.
+
+        measuring: gives the turn back, and knows of it before an agent that has gone can raise.
+        """
+        with agent.resting() if self.scenario.pairs > 1 else nullcontext():
             self.turns.take("measure")
-            return
-        with agent.resting():
-            self.turns.take("measure")
+            measuring.callback(self.turns.give, "measure")
 
     @contextmanager
     def mending(self) -> Iterator[None]:

@@ -3,6 +3,7 @@ extra `cluster`."""
 
 import logging
 import secrets
+import shutil
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -15,21 +16,25 @@ import labkit
 from labkit.campaign import grid
 from labkit.campaign.batch import PAIRS, Batch, Outcome, batches, unpack
 from labkit.campaign.grid import Cell, Key
-from labkit.campaign.shares import SHARES, numbers, pool
+from labkit.campaign.pairs import outline
+from labkit.campaign.shares import SHARES, pool
 from labkit.campaign.sweep import Clock, Sweep, told
-from labkit.campaign.worker import measure, stop, version
+from labkit.campaign.worker import measure, require_settings, stop, version
 from labkit.errors import NotAvailable
 from labkit.progress import Progress
 from labkit.store import HISTORY, RunFolder
 
 CONNECT_S = 10.0
+NAMED = 10  # missing trials that an error names
 
 
 class Cluster:
     """The workers of one scheduler; a context manager that leaves neither tasks nor labs of its sweep on them."""
 
     def __init__(self, address: str, progress: Progress) -> None:
-        """Raises NotAvailable if no scheduler answers, or if one of the machines has another labkit."""
+        """Raises NotAvailable if no scheduler answers, or if one of the machines has another labkit, and BadInput where
+        Dask's settings do not suit the address."""
+        require_settings(address, "client")
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._address = address
         self._progress = progress
@@ -37,7 +42,7 @@ class Cluster:
         self._futures: dict[Future[Outcome], tuple[Cell, Batch]] = {}
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:  # the last for a protocol that takes another package
             raise NotAvailable(
                 f"no scheduler answers at {address} ({error}); `dask scheduler --host 127.0.0.1` starts one"
             ) from error
@@ -99,7 +104,7 @@ class Cluster:
 
     def _submit(self, sweep: Sweep, cell: Cell, place: Path, size: int, shared: bool, priority: int) -> None:
         """Hands out the trials of a cell that are not there yet."""
-        there = {number for share in _shares(place) for number in numbers(share)}
+        there = {number for share in _shares(place) for number in outline(share)[1]}
         scenario = sweep.parameters.scenario(cell)
         for some in batches([number for number in scenario.numbers if number not in there], size):
             batch = Batch(
@@ -138,8 +143,17 @@ class Cluster:
                 pool(folder, shares, len(sweep.parameters.numbers))
             if error is not None:
                 raise NotAvailable(error)
+            there = {number for share in shares for number in outline(share)[1]}
+            if missing := [str(number) for number in sweep.parameters.numbers if number not in there]:
+                more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+                raise NotAvailable(
+                    f"{place} lacks trials that workers have run: {', '.join(missing[:NAMED])}{more}; it has to be the"
+                    f" same folder on all machines. `labkit sweep --resume {sweep.folder.path}` runs them again"
+                )
 
         self._progress.step(f"{cell}: {told(sweep.measure(cell, fill))}")
+        for unfinished in place.glob(".*.part"):  # of workers that were killed
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def _require_same_version(self) -> None:
         """Tasks are Python objects, which another version may take for something else."""
@@ -160,4 +174,4 @@ class Cluster:
 def _shares(place: Path) -> list[RunFolder]:
     """The runs that lie there, the lowest trials first."""
     found = [RunFolder(path.parent) for path in place.glob(f"[!.]*/{HISTORY}")]
-    return sorted(found, key=lambda share: min(numbers(share)))
+    return sorted(found, key=lambda share: min(outline(share)[1], default=0))

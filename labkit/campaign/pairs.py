@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from labkit.campaign import admission
 from labkit.campaign.turns import Turns
 from labkit.cluster import Lab, lifecycle
 from labkit.engine import Engine, images, network
+from labkit.errors import BadInput
 from labkit.history import Event, History
 from labkit.progress import Progress, Silent
 from labkit.runner import Alone, Scenario, Watch
@@ -26,6 +27,8 @@ from labkit.wire import wire_events
 
 T = TypeVar("T")
 
+START = "trial-start"
+STARTS = START.encode()
 REMOVE_EVERY_S = 1.0
 STARTED_PER_CPU = 2  # pairs that come up at the same time
 
@@ -69,8 +72,10 @@ class Pairs:
             self.remove()
 
     def remove(self) -> None:
-        for name in self.names:
-            lifecycle.remove(self._engine, name, Silent())
+        """Removes every pair that can be removed, and then raises what went wrong with one that cannot."""
+        with ExitStack() as each:
+            for name in self.names:
+                each.callback(lifecycle.remove, self._engine, name, Silent())
 
     def run(self, spec: Spec, scenario: Scenario, folder: RunFolder, watch: Watch) -> None:
         """Runs a scenario's trials, dealt out to the pairs, and fills the run's folder.
@@ -85,7 +90,7 @@ class Pairs:
         shares = replace(scenario, pairs=max(pairs, scenario.pairs)).dealt(pairs)
         try:
             # all before the first trial, which starting others would disturb
-            labs = together(self.remove, self._up, specs, at_once=starting_at_once(self._engine))
+            labs = together(self.remove, self._up_in_turn, specs, at_once=starting_at_once(self._engine))
             together(self.remove, partial(runner.run, watch=watch, disposable=True, turns=turns), labs, shares, parts)
         except BaseException:
             self.remove()
@@ -98,6 +103,16 @@ class Pairs:
         """The first pair alone, with these settings."""
         return self._up(*on_own_subnets(self._engine, spec, self.names[:1]))
 
+    def _up_in_turn(self, spec: Spec) -> Lab:
+        """What starts disturbs other pairs' outages as one that is mended does."""
+        if self._turns is None:
+            return self._up(spec)
+        self._turns.take("mend")
+        try:
+            return self._up(spec)
+        finally:
+            self._turns.give("mend")
+
     def _up(self, spec: Spec) -> Lab:
         return lifecycle.up(self._engine, spec, self._options, Named(self._progress, spec.name)).lab
 
@@ -108,7 +123,8 @@ def together(
     """What the work returns for each pair's arguments, done in threads, so many at once. Raises what the first that
     failed raised, when all have ended.
 
-    stop: takes away what the work needs; called again and again after Ctrl-C, until all have ended.
+    stop: takes away what the work needs; called again and again after Ctrl-C, until all have ended, and once more then,
+    because one may have made something anew at its end.
     """
     with ThreadPoolExecutor(at_once or len(arguments[0])) as pool:
         running = [pool.submit(work, *one) for one in zip(*arguments, strict=True)]
@@ -117,8 +133,11 @@ def together(
         except BaseException:  # Ctrl-C comes to this thread alone; without their labs the others end soon
             for one in running:
                 one.cancel()
-            while wait(running, REMOVE_EVERY_S).not_done:
-                stop()
+            ended = False
+            while not ended:
+                ended = not wait(running, REMOVE_EVERY_S).not_done
+                with suppress(Exception):  # it is tried again, and what is left in the end `gc` finds
+                    stop()
             raise
     return [one.result() for one in running]
 
@@ -151,10 +170,10 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: A
     pair's MAC addresses are its own, so the first pair's stand for them. Each pair's history, capture and logs stay in
     its part. facts: what else the header is to say.
     """
-    begun = {part: events for part in parts if part.history.is_file() and (events := _events(part))}
+    begun = [(part, head, numbers) for part in parts for head, numbers in [outline(part)] if head is not None]
     if not begun:
         return
-    first, head = next((part, history.header(events)) for part, events in begun.items())
+    first, head, _ = begun[0]
     folder.write("spec.yaml", (first.path / "spec.yaml").read_bytes())
     for name, text in first.rendered().items():
         folder.write(f"rendered/{name}", text)
@@ -162,11 +181,32 @@ def merge(folder: RunFolder, parts: Sequence[RunFolder], trials: int, **facts: A
     unfinished.unlink(missing_ok=True)
     with History.create(unfinished) as merged:
         merged.append({**head, "trials": trials, **facts})
-        told = [event for events in begun.values() for event in _as_first(events, head["macs"])]
-        for trial in history.trials(told):
-            for event in trial.events:
+        read: dict[RunFolder, dict[int, history.Trial]] = {}  # what is needed now: all of them may not fit into memory
+        for number, at in sorted((number, at) for at, (_, _, numbers) in enumerate(begun) for number in numbers):
+            part = begun[at][0]
+            if part not in read:
+                told = history.trials(_as_first(_events(part), head["macs"]))
+                read[part] = {trial.number: trial for trial in told}
+            for event in read[part].pop(number).events:
                 merged.append(event)
+            if not read[part]:
+                del read[part]
     unfinished.replace(folder.history)
+
+
+def outline(part: RunFolder) -> tuple[Event | None, list[int]]:
+    """A history's header and the numbers of its trials, most of it unread; None and none where nothing was begun."""
+    if not part.history.is_file():
+        return None, []
+    with part.history.open("rb") as lines:
+        head = history.parse(next(lines, b""), str(part.history))
+        begun = [line for line in lines if STARTS in line and line.endswith(b"\n")]
+    try:
+        starts = history.parse(b"".join(begun), str(part.history))
+    except BadInput:
+        starts = history.read(part.history)  # which names the line
+    numbers = [event["trial"] for event in starts if event["event"] == START]
+    return (history.header(head), sorted({*numbers})) if head else (None, [])
 
 
 def opened(path: Path) -> RunFolder:
@@ -174,15 +214,14 @@ def opened(path: Path) -> RunFolder:
     folder = RunFolder(path)
     parts = [RunFolder(part.parent) for part in sorted(path.glob(f"{PARTS}/*/{HISTORY}"))]
     if parts and not folder.history.is_file():
-        events = (history.read(part.history) for part in parts)
-        merge(folder, parts, sum(history.header(one)["trials"] for one in events if one))
+        merge(folder, parts, sum(head["trials"] for head, _ in map(outline, parts) if head is not None))
     return RunFolder.open(path)
 
 
 def _events(part: RunFolder) -> list[Event]:
     """A pair's history, with what its capture tells, because captures cannot be merged."""
     events = history.read(part.history)
-    return events + wire_events(part.path / CAPTURE, events) if events else []
+    return events + wire_events(part.path / CAPTURE, events)
 
 
 def _as_first(events: Sequence[Event], first_macs: dict[str, str]) -> list[Event]:

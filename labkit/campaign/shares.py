@@ -1,8 +1,9 @@
 """A campaign that several hosts share: their runs of a cell become one, and the sweeps of all shards one sweep."""
 
+import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,33 +42,44 @@ def pool(folder: RunFolder, shares: Sequence[RunFolder], trials: int) -> None:
 
     trials: how many there should be. Raises BadInput where hosts have different platforms, or the same trial.
     """
-    runs = [history.read(share.history) for share in shares]
-    heads = [history.header(events) for events in runs]
+    outlines = [pairs.outline(share) for share in shares]
+    heads = [history.header([head] if head else []) for head, _ in outlines]
     platforms = {head["platform"]: head["worker"] for head in reversed(heads)}
     if len(platforms) > 1:
         told = ", ".join(f"{worker} has {platform}" for platform, worker in sorted(platforms.items()))
         raise BadInput(f"{told}: outages of different platforms are not pooled; name one with --platform")
-    workers: dict[str, Event] = {}
-    for head, events in zip(heads, runs, strict=True):
-        for one in head.get("workers") or [_alone(head, events, heads[0])]:
-            known = workers.setdefault(one["worker"], {**one, "trials": []})
-            known["trials"] = sorted([*known["trials"], *one["trials"]])
+    workers: dict[tuple[str, str], Event] = {}  # by name and facts: two shards' workers may be called the same
+    for head, (_, numbers) in zip(heads, outlines, strict=True):
+        for one in head.get("workers") or [_alone(head, numbers, heads[0])]:
+            key = one["worker"], json.dumps(one["host"], sort_keys=True)
+            if key not in workers:
+                workers[key] = {**one, "worker": _called(one["worker"], workers), "trials": []}
+                if head is not heads[0]:
+                    workers[key]["differs"] = _differs(heads[0], head, one)
+            workers[key]["trials"] = sorted([*workers[key]["trials"], *one["trials"]])
     times = Counter(number for one in workers.values() for number in one["trials"])
     if twice := [number for number, count in times.items() if count > 1]:
         raise BadInput(f"trial {min(twice)} was run twice, so these are no shares of one run")
     pairs.merge(folder, shares, trials, worker=None, workers=[*workers.values()])
 
 
-def numbers(share: RunFolder) -> set[int]:
-    """The trials of a run."""
-    return {trial.number for trial in history.trials(history.read(share.history))}
+def _called(name: str, others: Iterable[tuple[str, str]]) -> str:
+    """A worker's name, with a number behind it if another host has the same."""
+    same = sum(name == other for other, _ in others)
+    return f"{name} ({same + 1})" if same else name
 
 
-def _alone(head: Event, events: Sequence[Event], first: Event) -> Event:
+def _differs(first: Event, head: Event, worker: Event) -> list[str]:
+    """In what a worker differs from the first run's host. head: its own run's, whose host it was compared with."""
+    beside_host = [text for text in worker["differs"] if not text.startswith("host ")]
+    return [*dict.fromkeys([*unlike_facts(first, {**head, "host": worker["host"]}), *beside_host])]
+
+
+def _alone(head: Event, numbers: Sequence[int], first: Event) -> Event:
     """What the header of a pooled run says of the host of one that is not pooled itself."""
     return {
         "worker": head["worker"],
-        "trials": [trial.number for trial in history.trials(events)],
+        "trials": numbers,
         "host": head["host"],
         "differs": unlike_facts(first, head),
     }

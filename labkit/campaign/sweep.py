@@ -43,11 +43,16 @@ class Sweep:
 
     @classmethod
     def new(cls, root: Path, spec: Spec, asked: Mapping[str, Any]) -> "Sweep":
-        """asked: the values of Parameters by name; what is None or not there gets its default. Raises BadInput."""
+        """A sweep that can be taken up from now on, whatever happens.
+
+        asked: the values of Parameters by name; what is None or not there gets its default. Raises BadInput.
+        """
         given = {name: value for name, value in asked.items() if value is not None}
         parameters = Parameters(spec=spec, **{**DEFAULTS, "seed": random.randrange(2**31), **given})
         cells, skipped = grid.plan(parameters)
-        return cls(RunFolder.create(root, "sweep"), parameters, cells, skipped)
+        made = cls(RunFolder.create(root, "sweep"), parameters, cells, skipped)
+        made.keep()
+        return made
 
     @classmethod
     def resumed(cls, path: Path, asked: Mapping[str, Any]) -> "Sweep":

@@ -1,8 +1,8 @@
 """Who may do what at the same time, where several pairs share a machine.
 
 What disturbs an outage that is being measured is not the other pairs' probes but their work: a node that boots, and
-the dozens of processes of a takeover. So nobody mends a pair while another one's outage is measured; faults strike a
-little apart; and a pair whose turn has not come does not probe.
+the dozens of processes of a takeover. So nobody mends a pair, or starts one, while another one's outage is measured;
+faults strike a little apart; and a pair whose turn has not come does not probe.
 """
 
 import threading
@@ -29,7 +29,7 @@ class Turns:
         self._strike_ns = 0
 
     def take(self, kind: Turn) -> None:
-        """Returns when the pair may measure a trial, or mend itself."""
+        """Returns when the pair may measure a trial, or start or mend itself."""
         with self._changed:
             self.hurt += kind == "mend"
             try:

@@ -12,20 +12,22 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from distributed import Reschedule, Status, Worker, WorkerPlugin, get_worker
+from distributed import Reschedule, Security, Status, Worker, WorkerPlugin, get_worker
 
 import labkit
 from labkit import faults
 from labkit.campaign.batch import PAIRS, PLUGIN, Batch, Outcome, pack
 from labkit.campaign.pairs import REMOVE_EVERY_S, Pairs
 from labkit.campaign.turns import Turns
+from labkit.cluster import lock
 from labkit.engine import Engine
-from labkit.errors import LabkitError, NotAvailable
+from labkit.errors import BadInput, LabkitError, NotAvailable
 from labkit.progress import Progress
 from labkit.runner import Scenario
 from labkit.spec import Spec
@@ -33,6 +35,7 @@ from labkit.store import RunFolder
 
 IDLE_S = 60.0  # a pair that nobody has used for so long is removed
 CONNECT_S = 10.0
+ENGINE = ".worker"  # stands for a lab's name in the lock that the one worker of an engine has; no lab is called so
 CLOSE_S = 30.0
 
 
@@ -77,11 +80,12 @@ class Keeper(WorkerPlugin):
                 )
                 pair.pairs.run(batch.spec, scenario, folder, lambda event: None)
                 return Outcome(self._worker, None if batch.shared else pack(folder.path))
-        except LabkitError as error:
+        except Exception as error:  # a lab that is removed under a trial can break it anywhere
             if self._closing:
                 raise Reschedule from None
-            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {error}")
-            raise NotAvailable(f"{self._worker}: {error}") from None
+            told = str(error) if isinstance(error, LabkitError) else f"{type(error).__name__}: {error}"
+            self._progress.step("its sweep was ended" if batch.session in self._stopped else f"failed: {told}")
+            raise NotAvailable(f"{self._worker}: {told}") from None
 
     def stop(self, session: str) -> None:
         """Ends what runs for a sweep, and removes its labs. Returns when none is left."""
@@ -113,7 +117,7 @@ class Keeper(WorkerPlugin):
             yield pair
         finally:
             self._free(pair)
-            idle = threading.Timer(IDLE_S, lambda: self._remove(lambda one: one is pair and one.uses == uses, False))
+            idle = threading.Timer(IDLE_S, self._remove_idle, (pair, uses))
             idle.daemon = True
             idle.start()
 
@@ -122,25 +126,40 @@ class Keeper(WorkerPlugin):
             pair.busy = False
             self._changed.notify_all()
 
+    def _remove_idle(self, pair: _Pair, uses: int) -> None:
+        """Removes a pair that nobody has used since. One that cannot be removed is tried again when the worker ends."""
+        try:
+            self._remove(lambda one: one is pair and one.uses == uses, also_busy=False)
+        except LabkitError as error:
+            self._progress.step(f"cannot remove a pair that is not used: {error}")
+
     def _remove(self, which: Callable[[_Pair], bool], also_busy: bool = True) -> None:
         """Removes the labs of some pairs. A batch that runs on one ends soon without its lab; what it was making at
-        that moment has to be removed again."""
+        that moment has to be removed again. Raises what went wrong with one of them, when the others are gone."""
         while True:
             with self._changed:
                 chosen = [pair for pair in self._pairs if which(pair) and pair.session]
                 busy = [pair for pair in chosen if pair.busy]
                 free = [pair for pair in chosen if not pair.busy]
-                for pair in free:
-                    pair.busy, pair.session = True, ""  # nobody gets it before its lab is gone
-            for pair in free:
-                pair.pairs.remove()
-                self._free(pair)
-            if not busy or not also_busy:
-                return
+                if not busy or not also_busy:
+                    for pair in free:
+                        pair.busy = True  # nobody gets it before its lab is gone
+                    break
             for pair in busy:
-                pair.pairs.remove()
+                with suppress(Exception):  # it is tried again until the batch has ended
+                    pair.pairs.remove()
             with self._changed:
                 self._changed.wait_for(partial(_all_free, busy), REMOVE_EVERY_S)
+        with ExitStack() as each:
+            for pair in free:
+                each.callback(self._free_without_lab, pair)
+
+    def _free_without_lab(self, pair: _Pair) -> None:
+        try:
+            pair.pairs.remove()
+            pair.session = ""
+        finally:
+            self._free(pair)
 
 
 def _all_free(pairs: Sequence[_Pair]) -> bool:
@@ -168,15 +187,33 @@ async def stop(session: str, dask_worker: Worker) -> None:
         await asyncio.to_thread(keeper.stop, session)
 
 
+def require_settings(address: str, role: Literal["client", "worker"]) -> None:
+    """Raises BadInput where Dask's settings do not suit an address. Dask itself would say so when it has begun to
+    connect, with an error of Python's, and could not end any more."""
+    try:
+        security = Security()
+        certified = security.get_connection_args(role).get("ssl_context") is not None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"Dask's settings for TLS name files that cannot be used: {error}") from error
+    if address.startswith("tls://") and not certified:
+        raise BadInput(f"{address} takes certificates, and none are set; `labkit help cluster` shows the settings")
+    if security.require_encryption and not address.startswith("tls://"):
+        raise BadInput(f"Dask's settings demand encryption, and {address} has none; write tls:// in place of tcp://")
+
+
 def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs: int, progress: Progress) -> None:
     """Works for a scheduler until a signal ends it; then it returns, and no lab is left.
 
-    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and BadInput if a lab
-    cannot have such a name.
+    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and if the engine has a
+    worker of this user already; BadInput if a lab cannot have such a name, or where Dask's settings do not suit the
+    address.
     """
+    require_settings(address, "worker")
     logging.getLogger("distributed").setLevel(logging.ERROR)
     turns = Turns(engine.facts.cpus) if pairs > 1 else None
+    busy = f"the engine at {engine.where} has a worker already, to which `--pairs` can give more; end it first"
     with ExitStack() as stack:
+        stack.enter_context(lock.held(ENGINE, engine.identity, progress, busy))
         held = [
             stack.enter_context(Pairs(engine, spec.with_options(name=f"{name}-{number}"), 1, progress, turns=turns))
             for number in range(1, pairs + 1)

@@ -48,6 +48,7 @@ from labkit.history import Event, header, read
 from labkit.measure import Assertion, parse_duration, result
 from labkit.plot import duration
 from labkit.runner import Scenario
+from labkit.spec import Spec
 from labkit.store import RunFolder, as_written
 
 ALL = "all"
@@ -89,6 +90,8 @@ def sweep(
 
     Example: labkit sweep --keepalive 200ms,1 --deadtime 1,3,5 --fault node-kill,apache-kill --trials 10
     """
+    if scheduler is not None and parallel is not None:
+        raise BadInput("--parallel: how many pairs are at work is the workers' own --pairs; leave one of the two out")
     asked: dict[str, Any] = {
         "keepalive": listed("--keepalive", keepalive) if keepalive is not None else None,
         "deadtime": listed("--deadtime", deadtime) if deadtime is not None else None,
@@ -99,6 +102,8 @@ def sweep(
     }
     if resume is None:
         spec = read_spec(file, name or "sweep", platform, profile, least=least)
+        if scheduler is not None:
+            _require_workers_can(spec)
         one = Sweep.new(root, spec, asked | {"faults": faults_asked(fault, not spec.privileged)})
     else:
         one = Sweep.resumed(resume, asked | {"faults": faults_asked(fault, least)})
@@ -106,17 +111,17 @@ def sweep(
         options = {"name": name, "platform": platform, "profile": profile, "privileged": False if least else None}
         if file is not None or spec.with_options(**options) != spec:
             raise BadInput(f"{resume} has its own lab; leave out --file, --name, --platform, --profile and the like")
+        if scheduler is not None:
+            _require_workers_can(spec)
     if scheduler is None:
         engine = Engine.connect()
-    elif parallel is not None:
-        raise BadInput("--parallel: how many pairs are at work is the workers' own --pairs; leave one of the two out")
     with progress(as_json) as shown:
         trials = len(one.parameters.numbers)
         shown.step(f"{len(one.cells)} cells of {trials} trials; the sweep's folder is {one.folder.path}")
         for skipped in one.skipped:
             shown.step(f"skipped {skipped}")
         if parallel == "auto" and resume is None:
-            count = admitted(engine, one.cells[0].spec, one.parameters.trials, shown, mirror)
+            count = admitted(engine, one.cells[0].spec, trials, shown, mirror)
             one.parameters = replace(one.parameters, parallel=count)
         try:
             if scheduler is not None:
@@ -157,6 +162,15 @@ def _leave(sweep: Sweep, as_json: bool) -> NoReturn:
         out.print(f"report: {escape(str(sweep.folder.path / PAGE))}", soft_wrap=True)
     verdicts = [cell["verdict"] for cell in document["cells"]]
     raise typer.Exit(LabkitError.exit_code if ERROR in verdicts else EXIT[worst(verdicts)])
+
+
+def _require_workers_can(spec: Spec) -> None:
+    """Raises BadInput for a service of the user's own: its files are here, and a worker would look for its own."""
+    if spec.service.given:
+        raise BadInput(
+            "service: its files are on this machine alone, and workers do not get them; leave `service` out, or share"
+            " the sweep with --shard, where each machine has the files"
+        )
 
 
 def faults_asked(text: str | None, least: bool = False) -> tuple[str, ...] | None:

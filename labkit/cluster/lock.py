@@ -20,18 +20,18 @@ _own: set[Path] = set()  # of the labs that this process holds
 
 
 @contextmanager
-def held(lab: str, engine: str, progress: Progress) -> Iterator[None]:
+def held(lab: str, engine: str, progress: Progress, busy: str | None = None) -> Iterator[None]:
     """For as long as the `with` lasts, no other command changes the lab. Waits for one that does, and says who it is.
 
     engine: its identity; a lab of the same name on another engine is another lab. To be entered by the main thread, so
     that Ctrl-C ends the waiting; inside another one for the same lab it does nothing. Raises NotAvailable where the
-    file cannot be made.
+    file cannot be made. busy: what it says in a NotAvailable in place of waiting, before who it is.
     """
     path = _path(lab, engine)
     if path in _own:
         yield
         return
-    file = _taken(path, lab, progress)
+    file = _taken(path, lab, progress, busy)
     _own.add(path)
     try:
         yield
@@ -65,12 +65,12 @@ def _path(lab: str, engine: str) -> Path:
     return locks_dir() / f"{quote(lab, safe='')}@{engine}.lock"  # a name that was typed, and may be none
 
 
-def _taken(path: Path, lab: str, progress: Progress) -> int:
+def _taken(path: Path, lab: str, progress: Progress, busy: str | None) -> int:
     """A descriptor of the file, locked; what stands in it is this process."""
     while True:
         file = _opened(path)
         try:
-            _lock(file, lab, progress)
+            _lock(file, lab, progress, busy)
             if os.path.samestat(os.fstat(file), path.stat()):
                 os.ftruncate(file, 0)
                 os.pwrite(file, f"process {os.getpid()}, `{_command()}`".encode(), 0)
@@ -96,10 +96,12 @@ def _opened(path: Path) -> int:
             ) from error
 
 
-def _lock(file: int, lab: str, progress: Progress) -> None:
+def _lock(file: int, lab: str, progress: Progress, busy: str | None) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        if busy is not None:
+            raise NotAvailable(f"{busy}: {_who(file)}") from None
         progress.step(f"the lab {lab!r} is in use by {_who(file)}: waiting until it ends")
         fcntl.flock(file, fcntl.LOCK_EX)
 

@@ -13,6 +13,7 @@ from labkit.campaign.sweep import SWEEP
 from labkit.engine import Engine
 from labkit.engine.way import Way
 from labkit.store import RunFolder
+from labkit.timing import wait_until
 from tests import engines
 from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
 from tests.workers import scheduler
@@ -20,20 +21,27 @@ from tests.workers import scheduler
 pytestmark = engines.takes_one
 
 STAYS, DIES = named("w1"), named("w2")
-GRID = ("--keepalive", "1", "--deadtime", "3", "--fault", "none", "--trials", "3", "--seed", "7", "--batch", "1")
+GRID = ("--keepalive", "1", "--deadtime", "3", "--fault", "node-kill", "--trials", "3", "--seed", "7", "--batch", "1")
 BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
 
 
-def worker(address: str, name: str, engine: str) -> Running:
-    return Running("worker", address, "--name", name, env={"DOCKER_HOST": engine})
+def worker(address: str, name: str, engine: str, folder: Path) -> Running:
+    """folder: where its runs are written before they are sent."""
+    folder.mkdir(exist_ok=True)
+    return Running("worker", address, "--name", name, env={"DOCKER_HOST": engine, "TMPDIR": str(folder)})
+
+
+def struck(folder: Path) -> bool:
+    """Whether the fault of a trial has struck, by the history that a worker writes there."""
+    return any(b'"stage":"inject"' in written.read_bytes() for written in folder.glob("labkit-*/history.jsonl"))
 
 
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_killed_loses_no_trial(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, working_folder: Path
 ) -> None:
-    """Its trials run again on the other one, so that each is there once. What it left on its engine it removes when it
-    starts again; a worker that is asked to end leaves nothing."""
+    """In the middle of an outage: its trials run again on the other one, so that each is there once. What it left on
+    its engine it removes when it starts again; a worker that is asked to end leaves nothing."""
     lab = f"{DIES}-1-p1"
     folder = tmp_path_factory.mktemp("two")  # short: a socket's path has no room for a test's name
     with (
@@ -43,13 +51,18 @@ def test_a_worker_that_is_killed_loses_no_trial(
         swept(engine, f"{STAYS}-1-p1"),
         swept(other := Engine(client, Way(second.url, second.url, False, ())), lab),
     ):
-        workers = [worker(address, STAYS, engine.where), worker(address, DIES, second.url)]
+        workers = [
+            worker(address, STAYS, engine.where, folder / STAYS),
+            worker(address, DIES, second.url, folder / DIES),
+        ]
         for one in workers:
             one.await_line("works for")
         sweep = Running("sweep", "--scheduler", address, *GRID)
         for one in workers:
-            one.await_line(": 1-3-none, trials", BATCH_S)
-        workers[1].await_line("starting master-cluster", BATCH_S)
+            one.await_line(": 1-3-node-kill, trials", BATCH_S)
+        wait_until(
+            lambda: struck(folder / DIES), bool, BATCH_S, "a fault has struck", lambda: workers[1].output, every_s=0.05
+        )
         workers[1].send(SIGKILL)
         workers[1].finish()
         done = sweep.finish(BATCH_S)
@@ -68,7 +81,7 @@ def test_a_worker_that_is_killed_loses_no_trial(
         assert {history.header(events)["worker"] for events in shares} == {STAYS}
 
         assert leftovers(other, lab)
-        again = worker(address, DIES, second.url)
+        again = worker(address, DIES, second.url, folder / DIES)
         again.await_line("works for")
         assert leftovers(other, lab) == []
         for one in (workers[0], again):

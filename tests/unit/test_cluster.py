@@ -1,21 +1,26 @@
 """A sweep on workers of Dask's: a real scheduler and real workers, in this process, whose pairs only pretend."""
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
+import dask
 import pytest
-from distributed import Scheduler, SpecCluster, Worker
+from distributed import Reschedule, Scheduler, SpecCluster, Worker
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import labkit
 from labkit import history
 from labkit.campaign import cluster as cluster_module
 from labkit.campaign.batch import PAIRS, Batch, batches, pack, unpack
@@ -23,23 +28,32 @@ from labkit.campaign.cluster import Cluster
 from labkit.campaign.pairs import Pairs
 from labkit.campaign.shares import SHARES
 from labkit.campaign.sweep import Sweep
-from labkit.campaign.worker import Keeper
+from labkit.campaign.worker import Keeper, require_settings, serve
 from labkit.cli import app
-from labkit.errors import NotAvailable, Unsettled
+from labkit.engine import Engine
+from labkit.errors import BadInput, NotAvailable, Unsettled
 from labkit.progress import Silent
 from labkit.runner import Scenario, Watch
 from labkit.spec import Spec
 from labkit.store import RunFolder
+from tests.unit.test_lock import HERE, holding, line_of
 from tests.unit.test_shares import ASKED, SeededPairs, swept, trials_of
 
 LONG_S = 60.0
+ROLES = ("client", "worker")
 
 
 class WorkersPairs(SeededPairs):
-    """Pretended pairs of a worker, which note what they ran; they can hang until they are removed, and can fail."""
+    """Pretended pairs of a worker, which note what they ran; they can hang until they are removed, end with an error
+    then, fail at a trial, and be such that nothing removes them."""
 
-    def __init__(self, mac: str, hang: bool = False, fail_at: int | None = None) -> None:
+    def __init__(
+        self, mac: str, hang: bool = False, fail_at: int | None = None, error: Exception | None = None
+    ) -> None:
         super().__init__(mac)
+        self.error = error or Unsettled("gave up")
+        self.stays = False
+        self.together: threading.Barrier | None = None  # pairs whose next runs are at the same time
         self.ran: list[int] = []
         self.hang = hang
         self.fail_at = fail_at
@@ -50,14 +64,27 @@ class WorkersPairs(SeededPairs):
         if self.hang:
             self.hanging.set()
             assert self.removed.wait(LONG_S)
-            raise Unsettled("the lab has gone")
+            raise self.error
         if self.fail_at in scenario.numbers:
-            raise Unsettled("gave up")
+            raise self.error
+        if self.together is not None:
+            together, self.together = self.together, None
+            together.wait(LONG_S)
         self.ran += scenario.numbers
         super().run(spec, scenario, folder, watch)
 
     def remove(self) -> None:
+        if self.stays:
+            raise NotAvailable("the engine is busy")
         self.removed.set()
+
+
+def kept_by(*pairs: WorkersPairs) -> Keeper:
+    return Keeper("w1", [cast(Pairs, one) for one in pairs], Silent())
+
+
+def batch_of(session: str, *numbers: int) -> Batch:
+    return Batch("sweep", session, labkit.__version__, "2-5-none", Spec(), "none", 6, 1, numbers, None)
 
 
 @contextmanager
@@ -133,6 +160,7 @@ def test_an_archive_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_workers_measure_what_one_machine_would(tmp_path: Path) -> None:
     """The same trials with the same seeds; their run folders come back, and who ran what is told."""
     one, two = WorkersPairs("a1"), WorkersPairs("a2")
+    one.together = two.together = threading.Barrier(2)
     sweep = new(tmp_path)
     with working(w1=one, w2=two) as dask:
         measured(dask.scheduler_address, sweep)
@@ -141,12 +169,9 @@ def test_workers_measure_what_one_machine_would(tmp_path: Path) -> None:
     assert sorted(one.ran + two.ran) == stored(sweep)
     (cell,) = sweep.document()["cells"]
     shares = {host["worker"]: host["trials"] for host in cell["hosts"]}
-    assert shares in (
-        {},
-        {"w1": sorted(one.ran), "w2": sorted(two.ran)},
-    )  # none if one was so slow that it got no batch
-    assert one.removed.is_set() or not one.ran
-    assert two.removed.is_set() or not two.ran
+    assert shares == {"w1": sorted(one.ran), "w2": sorted(two.ran)}
+    assert one.removed.is_set()
+    assert two.removed.is_set()
 
 
 def test_a_lost_workers_trials_run_elsewhere(tmp_path: Path) -> None:
@@ -164,6 +189,49 @@ def test_a_lost_workers_trials_run_elsewhere(tmp_path: Path) -> None:
     assert sorted(other.ran) == stored(sweep)
     (cell,) = sweep.document()["cells"]
     assert cell["error"] is None
+
+
+@pytest.mark.parametrize("error", [Unsettled("gone"), KeyError("gone")], ids=["foreseen", "unforeseen"])
+def test_what_a_worker_had_begun_when_it_ends_runs_elsewhere(error: Exception) -> None:
+    """Whatever a trial raises whose lab is removed under it, Dask is asked to run it on another worker."""
+    pairs = WorkersPairs("a1", hang=True, error=error)
+    keeper = kept_by(pairs)
+    with ThreadPoolExecutor() as pool:
+        begun = pool.submit(keeper.measure, batch_of("one", 1, 2))
+        assert pairs.hanging.wait(LONG_S)
+        keeper.close()
+        with pytest.raises(Reschedule):
+            begun.result(LONG_S)
+
+
+def test_an_unforeseen_error_is_told_by_its_kind() -> None:
+    """The worker's name stands before it, and the pair serves the next batch."""
+    pairs = WorkersPairs("a1", fail_at=1, error=KeyError("VIP"))
+    keeper = kept_by(pairs)
+    with pytest.raises(NotAvailable, match="w1: KeyError: 'VIP'"):
+        keeper.measure(batch_of("one", 1, 2))
+    assert keeper.measure(batch_of("one", 3)).worker == "w1"
+
+
+def test_a_pair_that_cannot_be_removed_keeps_no_other_up() -> None:
+    """Whoever ends a sweep is told; its other pairs are gone, every pair serves the next sweep, and the labs that
+    stayed are tried again."""
+    stays, goes = WorkersPairs("a1"), WorkersPairs("a2")
+    keeper = kept_by(stays, goes)
+    with ThreadPoolExecutor() as pool:
+        stays.together = goes.together = threading.Barrier(2)
+        for begun in [pool.submit(keeper.measure, batch_of("one", number)) for number in (1, 2)]:
+            begun.result(LONG_S)
+        stays.stays = True
+        with pytest.raises(NotAvailable, match="the engine is busy"):
+            keeper.stop("one")
+        assert goes.removed.is_set()
+        stays.together = goes.together = threading.Barrier(2)
+        for begun in [pool.submit(keeper.measure, batch_of("two", number)) for number in (3, 4)]:
+            begun.result(LONG_S)
+    stays.stays = False
+    keeper.close()
+    assert stays.removed.is_set()
 
 
 class Interrupting(Silent):
@@ -220,6 +288,34 @@ def test_runs_can_lie_on_a_shared_path(tmp_path: Path) -> None:
     assert len(trials_of(sweep)) == 7
 
 
+class Losing(Silent):
+    """Progress that takes away one batch's run when it is told, as if it lay on another machine's disk."""
+
+    def __init__(self, place: Path, name: str) -> None:
+        self.place, self.name = place, name
+
+    def detail(self, text: str) -> None:
+        for found in self.place.glob(f"*/*/{self.name}"):
+            shutil.rmtree(found)
+
+
+def test_trials_that_are_not_on_the_shared_path_are_missed(tmp_path: Path) -> None:
+    """A path that is not the same folder everywhere is the cell's error, with the trials; they can be run again, and
+    what a killed worker had begun there is cleared away."""
+    sweep, shared = new(tmp_path), tmp_path / "shared"
+    with working(w1=WorkersPairs("a1")) as dask:
+        with Cluster(dask.scheduler_address, Losing(shared, "5-to-7")) as cluster:
+            cluster.run(sweep, 4, shared)
+        (cell,) = sweep.document()["cells"]
+        assert "lacks trials that workers have run: 5, 6, 7; it has to be the same folder" in cell["error"]
+        (place,) = (shared / sweep.folder.path.name).iterdir()
+        (place / ".5-to-7.0a1b2c3d.part").mkdir()
+        resumed = Sweep.resumed(sweep.folder.path, {})
+        measured(dask.scheduler_address, resumed, 4, shared)
+    assert [one["number"] for one in trials_of(resumed)] == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(path.name for path in place.iterdir()) == ["1-to-4", "5-to-7"]
+
+
 def test_a_shard_can_be_run_by_workers(tmp_path: Path) -> None:
     """The trials are the shard's."""
     sweep = new(tmp_path, shard="2/3")
@@ -244,6 +340,44 @@ def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     with pytest.raises(NotAvailable, match="`dask scheduler"):
         Cluster("tcp://127.0.0.1:9", Silent())
+
+
+def test_an_engine_has_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one does not wait for the first: it is told who that is. Another engine's does not mind."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("labkit.campaign.worker.Pairs", missing_pairs := Mock(side_effect=NotAvailable("no pairs")))
+
+    def start(identity: str) -> None:
+        engine = SimpleNamespace(facts=SimpleNamespace(cpus=2), identity=identity, where="there")
+        serve("tcp://127.0.0.1:9", "w2", "127.0.0.1", cast(Engine, engine), Spec(), 1, Silent())
+
+    with holding(".worker") as first:
+        assert line_of(first) == "held"
+        with pytest.raises(NotAvailable, match=f"has a worker already, .*: process {first.pid}"):
+            start(HERE)
+        assert not missing_pairs.called
+        with pytest.raises(NotAvailable, match="no pairs"):
+            start("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "told"),
+    [
+        ("tls://127.0.0.1:9", {}, "takes certificates, and none are set; `labkit help cluster`"),
+        ("tcp://127.0.0.1:9", {"require-encryption": True}, "write tls:// in place of tcp://"),
+        ("tls://127.0.0.1:9", {"tls.ca-file": "/nonexistent"}, "name files that cannot be used"),
+    ],
+    ids=["none", "tcp", "file"],
+)
+def test_a_mistake_in_the_settings_of_tls_is_told(address: str, settings: dict[str, object], told: str) -> None:
+    """By sweep and worker alike, before anything connects."""
+    settings = {f"distributed.comm.{name}": value for name, value in settings.items()}
+    every = {f"distributed.comm.tls.{role}.{what}": "/nonexistent" for role in ROLES for what in ("cert", "key")}
+    with dask.config.set({**(every if "tls.ca-file" in str(settings) else {}), **settings}):
+        with pytest.raises(BadInput, match=told):
+            Cluster(address, Silent())
+        with pytest.raises(BadInput, match=told):
+            require_settings(address, "worker")
 
 
 # The commands
@@ -287,6 +421,42 @@ def test_what_a_cluster_cannot_be_is_bad_input(
     found = complaint(arguments)
     assert found.startswith("BadInput: ")
     assert told in found
+
+
+def test_what_a_failed_sweep_tells_to_do_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if it failed before its first cell: its folder can be taken up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
+    failed = CliRunner().invoke(app, ["sweep", "--scheduler", "tcp://127.0.0.1:9", "--trials", "3"])
+    assert isinstance(failed.exception, NotAvailable)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"labkit sweep --resume {folder.relative_to(tmp_path)}" in " ".join(failed.output.split())
+    assert Sweep.resumed(folder, {}).parameters.trials == 3
+
+
+def test_pairs_are_admitted_for_the_shards_own_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of eight trials has no use for more than two pairs."""
+    monkeypatch.chdir(tmp_path)
+    asked: list[int] = []
+
+    def admitted(engine: object, spec: object, trials: int, *_: object) -> int:
+        asked.append(trials)
+        raise NotAvailable("this is enough")
+
+    monkeypatch.setattr("labkit.cli.campaigns.admitted", admitted)
+    monkeypatch.setattr("labkit.cli.campaigns.Engine.connect", lambda: None)
+    told = complaint(["sweep", "--shard", "1/4", "--trials", "8", "--parallel", "auto"])
+    assert (asked, told) == ([2], "NotAvailable: this is enough")
+
+
+def test_a_service_of_ones_own_is_not_for_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker would read files of its own machine under the same names; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    Path("site").mkdir()
+    Path("lab.yaml").write_text("service:\n  document_root: site\n")
+    told = complaint(["sweep", "--scheduler", "tcp://127.0.0.1:9"])
+    assert told.startswith("BadInput: service: its files are on this machine alone")
+    assert not Path("runs").exists()
 
 
 def test_a_sweep_tells_what_its_workers_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

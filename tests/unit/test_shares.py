@@ -154,7 +154,27 @@ def test_a_cell_that_a_shard_lacks_is_told(tmp_path: Path) -> None:
     assert "shard 2/2 has not measured node-kill" in node_kill["error"]
     assert f"labkit sweep --resume {shards[1]}" in node_kill["error"]
     assert apache_kill["error"] is None
-    assert not merged.document()["complete"] or node_kill["verdict"] == "error"
+    assert node_kill["verdict"] == "error"
+
+
+def test_workers_that_are_called_the_same_are_two_hosts(tmp_path: Path) -> None:
+    """Each shard may have been run by workers of its own: those of one name are told apart by their hosts' facts."""
+    root = RunFolder.create(tmp_path, "x")
+    shares = []
+    for number, kernel in ((1, "6.1.0"), (2, "6.2.0"), (3, "6.2.0")):
+        worker = {"worker": "one", "trials": [number], "host": {"kernel": kernel, "cpus": 2}, "differs": []}
+        share = root.part(f"shares/{number}")
+        with History.create(share.history) as written:
+            for event in (run_event(1, worker=None, workers=[worker], host=worker["host"]), *failover(number)):
+                written.append(event)
+        share.write("spec.yaml", "spec")
+        shares.append(share)
+    pool(root, shares, 3)
+    found = history.header(history.read(root.history))["workers"]
+    assert [(one["worker"], one["trials"], one["differs"]) for one in found] == [
+        ("one", [1], []),
+        ("one (2)", [2, 3], ["host kernel: 6.1.0 and 6.2.0"]),
+    ]
 
 
 def test_platforms_are_not_pooled(tmp_path: Path) -> None:
