@@ -113,16 +113,11 @@ def sweep(
             raise BadInput(f"{resume} has its own lab; leave out --file, --name, --platform, --profile and the like")
         if scheduler is not None:
             _require_workers_can(spec)
-    if scheduler is None:
-        engine = Engine.connect()
     with progress(as_json) as shown:
         trials = len(one.parameters.numbers)
         shown.step(f"{len(one.cells)} cells of {trials} trials; the sweep's folder is {one.folder.path}")
         for skipped in one.skipped:
             shown.step(f"skipped {skipped}")
-        if parallel == "auto" and resume is None:
-            count = admitted(engine, one.cells[0].spec, trials, shown, mirror)
-            one.parameters = replace(one.parameters, parallel=count)
         try:
             if scheduler is not None:
                 with cluster_extra():
@@ -130,6 +125,10 @@ def sweep(
                 with Cluster(scheduler, shown) as cluster:
                     cluster.run(one, batch, shared)
             else:
+                engine = Engine.connect()
+                if parallel == "auto" and resume is None:
+                    count = admitted(engine, one.cells[0].spec, trials, shown, mirror)
+                    one.parameters = replace(one.parameters, parallel=count)
                 with Pairs(engine, one.parameters.spec, one.parameters.parallel, shown, mirror) as pairs:
                     one.run(pairs, shown)
         except (KeyboardInterrupt, LabkitError):

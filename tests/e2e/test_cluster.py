@@ -1,8 +1,10 @@
-"""A sweep on two workers, each with a Docker engine of its own, one of which is killed while it is at work."""
+"""Sweeps on workers: on two with a Docker engine each, one of which is killed while it is at work; and the end of the
+others, of the sweep by Ctrl-C and of the scheduler."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import jsonschema
 import pytest
@@ -10,25 +12,25 @@ import pytest
 from labkit import history
 from labkit.campaign.shares import SHARES
 from labkit.campaign.sweep import SWEEP
+from labkit.cli.common import INTERRUPTED
 from labkit.engine import Engine
 from labkit.engine.way import Way
+from labkit.errors import NotAvailable
 from labkit.store import RunFolder
 from labkit.timing import wait_until
 from tests import engines
 from tests.e2e.helpers import ROOT, Running, leftovers, named, swept
 from tests.workers import scheduler
 
-pytestmark = engines.takes_one
-
 STAYS, DIES = named("w1"), named("w2")
 GRID = ("--keepalive", "1", "--deadtime", "3", "--fault", "node-kill", "--trials", "3", "--seed", "7", "--batch", "1")
 BATCH_S = 300.0  # until a batch has begun, or all are done, on a machine that has much else to do
 
 
-def worker(address: str, name: str, engine: str, folder: Path) -> Running:
+def worker(address: str, name: str, engine: str, folder: Path, *options: str) -> Running:
     """folder: where its runs are written before they are sent."""
     folder.mkdir(exist_ok=True)
-    return Running("worker", address, "--name", name, env={"DOCKER_HOST": engine, "TMPDIR": str(folder)})
+    return Running("worker", address, "--name", name, *options, env={"DOCKER_HOST": engine, "TMPDIR": str(folder)})
 
 
 def struck(folder: Path) -> bool:
@@ -36,6 +38,7 @@ def struck(folder: Path) -> bool:
     return any(b'"stage":"inject"' in written.read_bytes() for written in folder.glob("labkit-*/history.jsonl"))
 
 
+@engines.takes_one
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_killed_loses_no_trial(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory, working_folder: Path
@@ -88,3 +91,27 @@ def test_a_worker_that_is_killed_loses_no_trial(
             one.send(SIGTERM)
         assert [one.finish().exit_code for one in (workers[0], again)] == [0, 0]
         assert leftovers(engine, f"{STAYS}-1-p1") == []
+
+
+@pytest.mark.timeout(600)
+def test_the_end_of_a_sweep_and_of_the_scheduler(engine: Engine, tmp_path: Path, working_folder: Path) -> None:
+    """Ctrl-C at a sweep leaves nothing of it on a worker with two pairs that come up, and the worker works on. Without
+    its scheduler a worker ends with 4."""
+    labs = [f"{STAYS}-{number}-p1" for number in (1, 2)]
+    with ExitStack() as stack:
+        for lab in labs:
+            stack.enter_context(swept(engine, lab))
+        with scheduler(tmp_path) as address:
+            one = worker(address, STAYS, engine.where, tmp_path / STAYS, "--pairs", "2")
+            one.await_line("works for")
+            sweep = Running("sweep", "--scheduler", address, *GRID)
+            wait_until(
+                lambda: all(leftovers(engine, lab) for lab in labs), bool, BATCH_S, "both come up", lambda: one.output
+            )
+            sweep.send(SIGINT)
+            done = sweep.finish(BATCH_S)
+            assert (done.exit_code, "Traceback" in done.stdout) == (INTERRUPTED, False), done.stdout
+            assert [leftovers(engine, lab) for lab in labs] == [[], []]
+            assert one.alive
+        ended = one.finish(BATCH_S)
+        assert (ended.exit_code, "Traceback" in ended.stdout) == (NotAvailable.exit_code, False), ended.stdout
