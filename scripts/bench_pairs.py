@@ -32,7 +32,7 @@ NAME = "bench-pairs"
 PAIRS = [int(word) for word in sys.argv[1:]] or [1, 10, 20]
 LOOK_S = 20.0
 
-out = Console(highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def measured_spec() -> spec.Spec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from labkit.history import Event, Trial
 
 ON_TIME_LEAST = 0.99  # of the requests have to start within 5 ms of their slot
-# On 2 CPUs it was 0.08 in the outages of one pair, and at most 0.59 with 20, whose median outage was 3 % longer.
+# On 2 CPUs it was 0.05 to 0.1 in the outages of one pair, and at most 0.59 with 20, whose median was 3 to 6 % longer.
 WAITED_MOST = 0.6
 BUSY_MOST = 0.95  # where the kernel has no PSI
 STOLEN_MOST = 0.05
