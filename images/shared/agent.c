@@ -17,8 +17,9 @@
  *     {"event": "arp", "t_ns": int, "mac": str, "kind": "reply|gratuitous"}    somebody says that he has the VIP
  *     {"event": "arp-probe", "t_ns": int}                                        the question was asked
  *     {"event": "cpu", "t_ns": int, "idle_ms": int, "steal_ms": int, "all_ms": int, "waited_us": int|null}
- *         the engine's host since its boot, five times a second: CPU time that nobody used, that its own host took
- *         away, and all of it; and for how long some task had to wait for a CPU (PSI), null where the kernel has none
+ *         the engine's host since its boot, five times a second and before each stamp: CPU time that nobody used, that
+ *         its own host took away, and all of it; and for how long some task had to wait for a CPU (PSI), null where the
+ *         kernel has none
  *     {"event": "end", "t_ns": int, "requests": int}
  *
  * Commands
@@ -438,11 +439,9 @@ static ssize_t look(int file, char *into, size_t room)
     return size;
 }
 
-static void tell_cpu_due(void)
+static void tell_cpu(void)
 {
     int64_t now = now_ns();
-    if (cpu.due_ns > now)
-        return;
     cpu.due_ns = now + CPU_EVERY_NS;
     char text[LONGEST_LINE];
     long long spent[8] = {0}, all = 0; /* user, nice, system, idle, iowait, irq, softirq, steal */
@@ -468,6 +467,7 @@ static void obey(const char *line)
 {
     char id[32];
     if (sscanf(line, "stamp %31[a-z0-9-]", id) == 1) {
+        tell_cpu(); /* whoever marks an instant wants to know how busy the host was until then, and from then on */
         tell_clock(id);
         flush();
     } else if (strcmp(line, "rest") == 0)
@@ -550,7 +550,8 @@ static void run(void)
         else {
             start_due();
             ask_arp_due();
-            tell_cpu_due();
+            if (cpu.due_ns <= now)
+                tell_cpu();
         }
         read_answers();
         if (arp.sock >= 0)

@@ -243,6 +243,17 @@ def test_stamp_reads_both_clocks_at_once(start: Start) -> None:
     assert wall_before_ns - MS < event["wall_ns"] < time.time_ns() + MS
 
 
+def test_each_stamp_comes_with_a_reading_of_the_hosts_cpu(start: Start) -> None:
+    """However soon after another one: what lies between two stamps lies between two readings."""
+    agent = start(DISCARD, cadence_ms=50)
+    for name in ("one", "two", "three"):
+        before_ns = now_ns()
+        agent.send(f"stamp {name}")
+        (stamp,) = agent.until(lambda event: event["event"] == "clock" and event["id"] != "")
+        readings = [event["t_ns"] for event in agent.events if event["event"] == "cpu"]
+        assert before_ns <= readings[-1] <= stamp["t_ns"]
+
+
 def test_clock_comes_unasked(start: Start) -> None:
     """The first event is a reading of both clocks, so that log lines can be placed from the beginning."""
     agent = start(DISCARD, cadence_ms=50)
