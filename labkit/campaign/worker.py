@@ -54,7 +54,12 @@ class Keeper(WorkerPlugin):
 
     name = PLUGIN
 
-    def __init__(self, worker: str, pairs: list[Pairs], progress: Progress) -> None:
+    def __init__(
+        self, worker: str, pairs: list[Pairs], progress: Progress, answers: Callable[[], bool] = lambda: True
+    ) -> None:
+        """answers: whether the engine does. lost is called, from any thread, when it was found that it does not."""
+        self.lost: Callable[[], object] = lambda: None
+        self._answers = answers
         self._worker = worker
         self._pairs = [_Pair(one) for one in pairs]
         self._progress = progress
@@ -64,7 +69,7 @@ class Keeper(WorkerPlugin):
 
     def measure(self, batch: Batch) -> Outcome:
         """Runs a batch. Raises NotAvailable, with the worker's name, if that cannot be done, and Dask's Reschedule if
-        this worker is about to end, so that another one runs it."""
+        this worker is about to end, or its engine has gone, so that another one runs it."""
         if batch.labkit != labkit.__version__:
             raise NotAvailable(f"{self._worker} has labkit {labkit.__version__}, and the sweep has {batch.labkit}")
         try:
@@ -81,6 +86,9 @@ class Keeper(WorkerPlugin):
                 pair.pairs.run(batch.spec, scenario, folder, lambda event: None)
                 return Outcome(self._worker, None if batch.shared else pack(folder.path))
         except Exception as error:  # a lab that is removed under a trial can break it anywhere
+            if not self._closing and not self._answers():  # every batch that came here would fail, one after the other
+                self._closing = True
+                self.lost()
             if self._closing:
                 raise Reschedule from None
             told = str(error) if isinstance(error, LabkitError) else f"{type(error).__name__}: {error}"
@@ -204,9 +212,9 @@ def require_settings(address: str, role: Literal["client", "worker"]) -> None:
 def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs: int, progress: Progress) -> None:
     """Works for a scheduler until a signal ends it; then it returns, and no lab is left.
 
-    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it has gone, and if the engine has a
-    worker of this user already; BadInput if a lab cannot have such a name, or where Dask's settings do not suit the
-    address.
+    host: what it listens on. Raises NotAvailable if no scheduler answers, or when it or the engine has gone, and if the
+    engine has a worker of this user already; BadInput if a lab cannot have such a name, or where Dask's settings do not
+    suit the address.
     """
     require_settings(address, "worker")
     logging.getLogger("distributed").setLevel(logging.ERROR)
@@ -220,13 +228,16 @@ def serve(address: str, name: str, host: str, engine: Engine, spec: Spec, pairs:
         ]
         for one in held:
             one.remove()  # a worker of this name that was killed may have left it
-        asyncio.run(_work(address, name, host, Keeper(name, held, progress), pairs, progress))
+        keeper = Keeper(name, held, progress, engine.answers)
+        asyncio.run(_work(address, name, host, keeper, pairs, progress))
 
 
 async def _work(address: str, name: str, host: str, keeper: Keeper, pairs: int, progress: Progress) -> None:
-    asked = asyncio.Event()
+    asked, lost = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, asked.set)
+    keeper.lost = partial(loop.call_soon_threadsafe, lost.set)
     worker = Worker(
         address,
         name=name,
@@ -245,13 +256,21 @@ async def _work(address: str, name: str, host: str, keeper: Keeper, pairs: int, 
         ) from error
     progress.step(f"{name} works for {address}, on {pairs} {'pair' if pairs == 1 else 'pairs'}; Ctrl-C ends it")
     ended = asyncio.create_task(worker.finished())
-    await asyncio.wait([ended, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
+    ends = [ended, *(asyncio.create_task(one.wait()) for one in (asked, lost))]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if ended.done():
         raise NotAvailable(f"the scheduler at {address} has gone, or has sent {name} away")
     progress.step("removing the labs; what was begun is run by other workers")
     worker.status = Status.closing_gracefully  # so that nothing comes back that is given back now
-    await asyncio.to_thread(keeper.close)
-    await worker.close(CLOSE_S)
+    try:
+        await asyncio.to_thread(keeper.close)
+    except NotAvailable:
+        if not lost.is_set():
+            raise
+    finally:
+        await worker.close(CLOSE_S)
+    if lost.is_set():
+        raise NotAvailable(f"the engine of {name} does not answer any more; its labs may still be there: `labkit gc`")
 
 
 @contextmanager

@@ -121,6 +121,14 @@ class Engine:
             )
         return cls(client, way)
 
+    def answers(self) -> bool:
+        """Whether it still does."""
+        try:
+            with translated("asking the engine whether it is there"):
+                return bool(self.client.ping())
+        except LabkitError:
+            return False
+
     @property
     def where(self) -> str:
         """Its address, as the user gave it."""

@@ -204,6 +204,18 @@ def test_what_a_worker_had_begun_when_it_ends_runs_elsewhere(error: Exception) -
             begun.result(LONG_S)
 
 
+def test_a_worker_whose_engine_has_gone_fails_no_batch() -> None:
+    """It would be quick at that, and all trials that are left be its errors; they run elsewhere, and it ends."""
+    pair, lost = WorkersPairs("02:00", fail_at=1), Mock()
+    keeper = Keeper("w1", [cast(Pairs, pair)], Silent(), answers=lambda: False)
+    keeper.lost = lost
+    for batch in (batch_of("one", 1), batch_of("one", 2)):
+        with pytest.raises(Reschedule):
+            keeper.measure(batch)
+    assert pair.ran == []
+    lost.assert_called_once_with()
+
+
 def test_an_unforeseen_error_is_told_by_its_kind() -> None:
     """The worker's name stands before it, and the pair serves the next batch."""
     pairs = WorkersPairs("a1", fail_at=1, error=KeyError("VIP"))
