@@ -108,7 +108,8 @@ class Keeper(WorkerPlugin):
 
     async def teardown(self, worker: Worker) -> None:
         """Dask ends the worker, as it does when the scheduler has gone."""
-        await asyncio.to_thread(self.close)
+        with suppress(LabkitError):  # Dask would print its traceback; serve() removes the labs again, and tells
+            await asyncio.to_thread(self.close)
 
     @contextmanager
     def _pair_for(self, batch: Batch) -> Iterator[_Pair]:
