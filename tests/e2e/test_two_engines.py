@@ -219,6 +219,7 @@ def test_the_service_moves_to_the_other_host(pair: Pair, working_folder: Path) -
     assert abs(clocks["monotonic_ns"]) <= clocks["error_ns"]
     assert clocks["node"] == "slave-cluster"
     assert trial["clock_error_ms"] == pytest.approx(clocks["error_ns"] / 1e6, abs=0.001)
+    assert trial["pressure"]["unseen"] == []  # the other host was asked how busy it was, before and after
 
 
 def test_an_engine_that_has_gone_is_waited_for(pair: Pair) -> None:
